@@ -1,0 +1,6 @@
+"""What the API and the workers must agree on: jobs, tenancy, storage and each family's data and rules."""
+
+from pkgutil import extend_path
+
+# A folder elsewhere on the path may add families: adding a kind of job edits nothing here.
+__path__ = extend_path(__path__, __name__)

@@ -1,0 +1,22 @@
+"""Who asks: the person or machine behind a request, and the one organization it speaks for."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from common.ids import JobId, OrgId
+
+Role = Literal["operator", "admin", "member", "job"]
+
+
+@dataclass(frozen=True)
+class Caller:
+    """An authenticated caller. *org_id* comes from the credential alone; nothing in a request can widen it.
+
+    The role `job` is that of a sign-up's `job_token`, which reads *only_job* and nothing else.
+    """
+
+    org_id: OrgId
+    user_id: str
+    role: Role
+    request_id: str
+    only_job: JobId | None = None

@@ -1,0 +1,136 @@
+"""Settings, all from the environment under one prefix; at start every bad one is named at once."""
+
+import os
+from functools import cache
+from ipaddress import IPv4Network, IPv6Network
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+
+from common.errors import Misconfigured
+
+PREFIX = "FAIRWAY_"
+Network = IPv4Network | IPv6Network
+CommaSeparated = NoDecode
+
+
+class Settings(BaseSettings):
+    """Every setting of every process, with its unit in its name.
+
+    Any of them may be given as a file instead: `FAIRWAY_MONGO_URL_FILE=/run/secrets/mongo_url`.
+    """
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_file=".env", extra="ignore", frozen=True)
+
+    env: Literal["development", "production"] = "development"
+    log_format: Literal["console", "json"] = "console"
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+
+    http_host: str = "127.0.0.1"
+    http_port: int = Field(8080, ge=1, le=65535)
+    http_workers: int = Field(2, ge=1, le=256, description="API processes")
+    http_threads: int = Field(8, ge=2, le=256, description="threads in each; concurrent submits share a commit")
+    flower_port: int = Field(5555, ge=1, le=65535)
+    metrics_host: str = "127.0.0.1"
+    metrics_port: int = Field(9464, ge=0, le=65535, description="0: this process serves no metrics")
+
+    data_dir: Path = Path(".fairway")
+    mongo_url: SecretStr = SecretStr("mongodb://127.0.0.1:27017/?replicaSet=fairway")
+    redis_url: SecretStr = SecretStr("redis://127.0.0.1:6379/1")
+    broker_url: SecretStr = SecretStr("redis://127.0.0.1:6379/0")
+    control_database: str = Field("fairway", pattern=r"^[a-z][a-z0-9_]{0,37}$")
+    data_databases: Annotated[tuple[str, ...], CommaSeparated] = ("fairway_data_1", "fairway_data_2")
+
+    workers: int = Field(2, ge=1, le=256, description="slots of a worker pool")
+    lease_s: float = Field(30, ge=0.5, le=3600)
+    sweep_s: float = Field(5, ge=0.1, le=600)
+    linger_s: float = Field(2, ge=0, le=4, description="how long a carrier waits on empty lanes")
+    grace_s: float = Field(20, ge=1, le=600, description="how long running handlers get after SIGTERM")
+
+    secret_keys_file: Path | None = None
+    operator_email: str = Field("operator@fairway.example", max_length=254)
+    operator_password: SecretStr | None = None
+    operator_networks: Annotated[tuple[Network, ...], CommaSeparated] = (
+        IPv4Network("127.0.0.0/8"),
+        IPv6Network("::1/128"),
+    )
+    trusted_proxies: Annotated[tuple[Network, ...], CommaSeparated] = ()
+    sign_up: Literal["open", "closed"] = "open"
+    attempts_per_minute: int = Field(
+        30, ge=1, le=1_000_000, description="sign-ups and sign-ins that one address may try a minute, each"
+    )
+    import_max_bytes: int = Field(2 * 1024**3, ge=1, le=1024**4)
+
+    @field_validator("data_databases", "operator_networks", "trusted_proxies", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @field_validator("data_databases")
+    @classmethod
+    def _some_database(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not value:
+            raise ValueError("name at least one database")
+        return value
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Add the `*_FILE` variables; what is given outright goes before what is given by file."""
+        return init_settings, env_settings, _FilesNamedInEnvironment(settings_cls), dotenv_settings, file_secret_settings
+
+
+class _FilesNamedInEnvironment(PydanticBaseSettingsSource):
+    """Read a setting from the file that `<SETTING>_FILE` names, as orchestrators mount secrets."""
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        del field
+        path = os.environ.get(f"{PREFIX}{field_name.upper()}_FILE")
+        return (Path(path).read_text(encoding="utf-8").strip() if path else None), field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        found = {name: self.get_field_value(field, name)[0] for name, field in self.settings_cls.model_fields.items()}
+        return {name: value for name, value in found.items() if value is not None}
+
+
+def load() -> Settings:
+    """Read the settings. Raises `Misconfigured`, which names every bad or unknown one."""
+    try:
+        settings = Settings()
+    except ValidationError as error:
+        lines = [f"{PREFIX}{'_'.join(str(p) for p in e['loc'][:1]).upper()}: {e['msg']}" for e in error.errors()]
+        raise Misconfigured("These settings are wrong.\n  " + "\n  ".join(lines)) from error
+    except OSError as error:
+        raise Misconfigured(f"A setting's file can't be read: {error}.") from error
+    unknown = sorted(set(unknown_names(os.environ)))
+    if unknown:
+        raise Misconfigured("Unknown settings: " + ", ".join(unknown) + ". Check their spelling.")
+    return settings
+
+
+def known_names() -> frozenset[str]:
+    """Return the environment variables that this platform reads."""
+    names = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields}
+    return frozenset(names | {f"{name}_FILE" for name in names})
+
+
+def unknown_names(environment: Any) -> list[str]:
+    """List the variables under our prefix that nothing reads; a misspelt setting must not pass for a default."""
+    return [name for name in environment if name.startswith(PREFIX) and name not in known_names()]
+
+
+@cache
+def current() -> Settings:
+    """Return this process's settings, read once."""
+    return load()

@@ -1,0 +1,182 @@
+"""The one tree of errors; each carries its facts as fields and a sentence that a caller may read.
+
+FairwayError
+├── Refused                 the caller's to mend; web turns it into a problem document
+│   ├── NotParseable 400    ├── Unauthenticated 401   ├── Forbidden 403
+│   ├── NotFound 404        ├── NotAcceptable 406     ├── Conflict 409
+│   ├── TooLarge 413        ├── WrongMediaType 415    ├── Invalid 422
+│   └── TooMany 429
+├── Unavailable 503         a server does not answer; trying again may help
+├── JobFailed               a handler's own verdict: trying again can't help
+├── Misconfigured           this process can't do its work as it is set up
+└── Interruption            a handler is asked to stop; not a failure
+    ├── LeaseLost           somebody else has the job: write nothing more
+    ├── CancelRequested     the caller asked for it
+    ├── GivenBack           the worker shuts down; the job goes back to its lane
+    ├── TimeLimitExceeded   the soft limit of time is over (this one does count as a failed attempt)
+    └── Defer               wait without holding a worker
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+
+class FairwayError(Exception):
+    """An error of ours. *retryable* says whether doing the same again may succeed."""
+
+    retryable: ClassVar[bool] = False
+    code: ClassVar[str] = "internal"
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail)
+        self.detail = detail
+
+
+class Refused(FairwayError):
+    """What was asked is refused; *code* is the stable end of the problem's type."""
+
+    status: ClassVar[int] = 400
+    title: ClassVar[str] = "The request was refused"
+
+    def __init__(self, detail: str, *, extra: Mapping[str, Any] | None = None) -> None:
+        super().__init__(detail)
+        self.extra: Mapping[str, Any] = extra or {}
+
+
+class NotParseable(Refused):
+    """The body or a parameter is not the text it claims to be."""
+
+    status, code, title = 400, "not-parseable", "The request can't be parsed"
+
+
+class Unauthenticated(Refused):
+    """No credentials, or none that hold."""
+
+    status, code, title = 401, "unauthenticated", "Sign in first"
+
+
+class Forbidden(Refused):
+    """Known, but not allowed to do this."""
+
+    status, code, title = 403, "forbidden", "Not allowed"
+
+
+class NotFound(Refused):
+    """Absent or another organization's; the two are never told apart."""
+
+    status, code, title = 404, "not-found", "Not found"
+
+
+class NotAcceptable(Refused):
+    """The caller accepts no form that we can answer in."""
+
+    status, code, title = 406, "not-acceptable", "No acceptable representation"
+
+
+class Conflict(Refused):
+    """At odds with the current state."""
+
+    status, code, title = 409, "conflict", "Conflict with the current state"
+
+
+class TooLarge(Refused):
+    """More than is taken; *limit* says how much is."""
+
+    status, code, title = 413, "too-large", "Too large"
+
+
+class WrongMediaType(Refused):
+    """A body in a form that this operation does not read."""
+
+    status, code, title = 415, "wrong-media-type", "Wrong media type"
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One thing wrong with the input. *where* is a JSON pointer, or the name of a parameter or header."""
+
+    detail: str
+    where: str
+    kind: str = "pointer"
+
+
+class Invalid(Refused):
+    """Parsed, but not valid; *faults* names each field."""
+
+    status, code, title = 422, "invalid", "The request is not valid"
+
+    def __init__(self, detail: str, faults: Sequence[Fault] = ()) -> None:
+        super().__init__(detail)
+        self.faults = tuple(faults)
+
+
+class TooMany(Refused):
+    """Over a limit; may be tried again after *retry_after_s* seconds."""
+
+    status, code, title = 429, "too-many-requests", "Too many requests"
+
+    def __init__(self, detail: str, *, retry_after_s: int) -> None:
+        super().__init__(detail)
+        self.retry_after_s = retry_after_s
+
+
+class Unavailable(FairwayError):
+    """A server that is needed does not answer; nothing was accepted."""
+
+    retryable = True
+    status: ClassVar[int] = 503
+    code = "unavailable"
+    title: ClassVar[str] = "A needed server does not answer"
+
+    def __init__(self, detail: str, *, retry_after_s: int = 2) -> None:
+        super().__init__(detail)
+        self.retry_after_s = retry_after_s
+
+
+class JobFailed(FairwayError):
+    """A handler's verdict that its job can't succeed; *code* is shown in the job's error."""
+
+    def __init__(self, detail: str, *, code: str = "job-failed") -> None:
+        super().__init__(detail)
+        self.shown_code = code
+
+
+class Misconfigured(FairwayError):
+    """This process refuses to start; the sentence says what to change."""
+
+    code = "misconfigured"
+
+
+class Interruption(FairwayError):
+    """A handler is to stop where it is; its checkpoint is kept."""
+
+    code = "interrupted"
+
+
+class LeaseLost(Interruption):
+    """The job belongs to somebody else now; whatever is written under this lease is refused."""
+
+
+class CancelRequested(Interruption):
+    """Somebody asked for the job to be cancelled."""
+
+
+class GivenBack(Interruption):
+    """The worker is shutting down; the job goes on elsewhere, no attempt is charged."""
+
+
+class TimeLimitExceeded(Interruption):
+    """The kind's soft limit of time is over."""
+
+    retryable = True
+    code = "time-limit"
+
+
+class Defer(Interruption):
+    """Wait *seconds* and run again, holding no worker and charging no attempt; *reason* is shown."""
+
+    def __init__(self, seconds: float, reason: str = "deferred") -> None:
+        super().__init__(f"Waits {seconds:g} s: {reason}.")
+        self.seconds = max(0.0, seconds)
+        self.reason = reason

@@ -1,0 +1,116 @@
+"""Kinds of job: a kind is a frozen, typed value with a wire name; declaring the class registers it."""
+
+import dataclasses
+import functools
+import importlib
+import pkgutil
+import re
+from collections.abc import Mapping
+from typing import Any, ClassVar, dataclass_transform
+
+import pydantic
+
+import common
+from common.errors import JobFailed
+
+_NAME = re.compile(r"[a-z][a-z0-9_]*\.[a-z][a-z0-9_]*\Z")
+_QUEUE = re.compile(r"[a-z][a-z0-9-]{0,31}\Z")
+PAYLOAD_MAX_BYTES = 64 * 1024
+KINDS: dict[str, type["Job"]] = {}
+
+
+@dataclasses.dataclass(frozen=True)
+class Terms:
+    """How a kind is run: in which queue, for how long, how often.
+
+    The soft limit is raised in the handler so that it can clean up; at the hard one its process is killed.
+    """
+
+    queue: str
+    time_limit_s: float
+    soft_time_limit_s: float
+    max_attempts: int
+    max_losses: int
+    priority: int
+
+
+@dataclass_transform(frozen_default=True, kw_only_default=True)
+class Job:
+    """What is asked of a worker. Subclass it with `name="family.verb_object"` and typed fields."""
+
+    name: ClassVar[str]
+    terms: ClassVar[Terms]
+
+    def __init_subclass__(
+        cls,
+        *,
+        name: str,
+        queue: str,
+        time_limit_s: float = 900,
+        soft_time_limit_s: float | None = None,
+        max_attempts: int = 5,
+        max_losses: int = 3,
+        priority: int = 5,
+    ) -> None:
+        """Turn the class into a frozen dataclass and register it. Raises `TypeError` if it can't be a kind."""
+        if not _NAME.match(name):
+            raise TypeError(f"A kind is named family.verb_object in lower case, not {name!r}.")
+        if not _QUEUE.match(queue):
+            raise TypeError(f"A queue is named in lower case, digits and hyphens, not {queue!r}.")
+        if name in KINDS and KINDS[name].__qualname__ != cls.__qualname__:
+            raise TypeError(f"Two classes want the kind {name}: {KINDS[name]} and {cls}.")
+        cls.name = name
+        cls.terms = Terms(
+            queue=queue,
+            time_limit_s=time_limit_s,
+            soft_time_limit_s=soft_time_limit_s if soft_time_limit_s is not None else time_limit_s * 0.9,
+            max_attempts=max_attempts,
+            max_losses=max_losses,
+            priority=priority,
+        )
+        dataclasses.dataclass(frozen=True, kw_only=True)(cls)
+        KINDS[name] = cls
+
+
+@functools.cache
+def _adapter(kind: type[Job]) -> pydantic.TypeAdapter[Any]:
+    return pydantic.TypeAdapter(pydantic.with_config(pydantic.ConfigDict(extra="forbid"))(kind))
+
+
+def encode(job: Job) -> dict[str, Any]:
+    """Return the payload of *job* as plain JSON values, checked against its own types.
+
+    Raises `ValueError` if a field is not of its type or the payload is over 64 KiB.
+    """
+    adapter = _adapter(type(job))
+    payload: dict[str, Any] = adapter.dump_python(job, mode="json", warnings="error")
+    size_bytes = len(adapter.dump_json(job))
+    if size_bytes > PAYLOAD_MAX_BYTES:
+        raise ValueError(f"A payload of {size_bytes} bytes is over the {PAYLOAD_MAX_BYTES} that a job may carry.")
+    adapter.validate_python(payload)
+    return payload
+
+
+def decode(kind: type[Job], payload: Mapping[str, Any]) -> Job:
+    """Read *payload* back. Raises `JobFailed` with code `payload-unreadable` and every field that is wrong."""
+    try:
+        job: Job = _adapter(kind).validate_python(dict(payload))
+    except pydantic.ValidationError as error:
+        faults = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'payload'}: {e['msg']}" for e in error.errors()[:10])
+        raise JobFailed(f"The payload of {kind.name} can't be read: {faults}.", code="payload-unreadable") from error
+    return job
+
+
+def discover() -> Mapping[str, type[Job]]:
+    """Import every family's modules, so that every kind is registered; return the kinds by name."""
+    for family in pkgutil.iter_modules(common.__path__, "common."):
+        if family.ispkg:
+            package = importlib.import_module(family.name)
+            for module in pkgutil.iter_modules(package.__path__, f"{family.name}."):
+                importlib.import_module(module.name)
+    return KINDS
+
+
+def queues() -> tuple[str, ...]:
+    """Return the names of all queues that a kind asks for, sorted."""
+    return tuple(sorted({kind.terms.queue for kind in discover().values()}))
