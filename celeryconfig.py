@@ -10,7 +10,7 @@ broker_url = _settings.broker_url.get_secret_value()
 result_backend = None
 task_ignore_result = True
 
-# The record is what runs again after a death, so the broker need not; late acknowledgement would repeat healthy work.
+# The record is what runs again after a death, so the broker need not; late acknowledgement repeats healthy work.
 task_acks_late = False
 
 # Take a message only when a slot is free: with prefetch 1 a job waited behind a long one beside an idle worker.

@@ -88,7 +88,13 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Add the `*_FILE` variables; what is given outright goes before what is given by file."""
-        return init_settings, env_settings, _FilesNamedInEnvironment(settings_cls), dotenv_settings, file_secret_settings
+        return (
+            init_settings,
+            env_settings,
+            _FilesNamedInEnvironment(settings_cls),
+            dotenv_settings,
+            file_secret_settings,
+        )
 
 
 class _FilesNamedInEnvironment(PydanticBaseSettingsSource):
@@ -100,7 +106,9 @@ class _FilesNamedInEnvironment(PydanticBaseSettingsSource):
         return (Path(path).read_text(encoding="utf-8").strip() if path else None), field_name, False
 
     def __call__(self) -> dict[str, Any]:
-        found = {name: self.get_field_value(field, name)[0] for name, field in self.settings_cls.model_fields.items()}
+        found = {
+            name: self.get_field_value(field, name)[0] for name, field in self.settings_cls.model_fields.items()
+        }
         return {name: value for name, value in found.items() if value is not None}
 
 

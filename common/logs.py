@@ -22,7 +22,9 @@ def configure(*, process: str, as_json: bool, level: str = "INFO") -> None:
     ]
     # A console line is read by people: no colours, because lines are piped through the supervisor.
     last: structlog.typing.Processor = (
-        structlog.processors.JSONRenderer() if as_json else structlog.dev.ConsoleRenderer(colors=False, pad_event_to=0)
+        structlog.processors.JSONRenderer()
+        if as_json
+        else structlog.dev.ConsoleRenderer(colors=False, pad_event_to=0)
     )
     structlog.configure(
         processors=[*steps, last],

@@ -97,7 +97,9 @@ def decode(kind: type[Job], payload: Mapping[str, Any]) -> Job:
         job: Job = _adapter(kind).validate_python(dict(payload))
     except pydantic.ValidationError as error:
         faults = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'payload'}: {e['msg']}" for e in error.errors()[:10])
-        raise JobFailed(f"The payload of {kind.name} can't be read: {faults}.", code="payload-unreadable") from error
+        raise JobFailed(
+            f"The payload of {kind.name} can't be read: {faults}.", code="payload-unreadable"
+        ) from error
     return job
 
 
@@ -109,6 +111,12 @@ def discover() -> Mapping[str, type[Job]]:
             for module in pkgutil.iter_modules(package.__path__, f"{family.name}."):
                 importlib.import_module(module.name)
     return KINDS
+
+
+def queue_of(kind: str) -> str | None:
+    """Return the queue of the kind named *kind*, or `None` if this version does not know it."""
+    known = KINDS.get(kind)
+    return known.terms.queue if known else None
 
 
 def queues() -> tuple[str, ...]:

@@ -1,0 +1,101 @@
+"""Group commit: records that wait in the same process share one journal write, and nobody waits for company.
+
+There is no committer thread: whoever finds nobody committing commits for all that wait by then.
+"""
+
+import threading
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import bson
+from bson.raw_bson import RawBSONDocument
+from pymongo.collection import Collection
+from pymongo.errors import BulkWriteError, DuplicateKeyError, PyMongoError
+
+GROUP_MAX = 64
+
+
+@dataclass(eq=False)
+class _Waiting:
+    document: Mapping[str, Any]
+    encoded: RawBSONDocument
+    turn: threading.Event = field(default_factory=threading.Event)
+    done: bool = False
+    error: BaseException | None = None
+
+
+class Committer:
+    """Insert records with majority, together with those that other threads bring at the same time.
+
+    After a group *committed* is called with its accepted documents, in the committing thread and before
+    anybody is answered.
+    """
+
+    def __init__(
+        self, collection: Collection[Any], committed: Callable[[Sequence[Mapping[str, Any]]], None]
+    ) -> None:
+        self._collection = collection
+        self._committed = committed
+        self._lock = threading.Lock()
+        self._waiting: deque[_Waiting] = deque()
+        self._is_committing = False
+
+    def insert(self, document: Mapping[str, Any]) -> None:
+        """Insert *document*; return when a majority has it in its journal.
+
+        It is encoded here, so that a record that can't be encoded fails alone and delays nobody.
+        Raises `bson.errors.InvalidDocument`, `OverflowError`, `DuplicateKeyError` for this record,
+        `PyMongoError` if the outcome of its group is unknown or it was refused.
+        """
+        mine = _Waiting(document, RawBSONDocument(bson.encode(document)))
+        with self._lock:
+            self._waiting.append(mine)
+            leads = not self._is_committing
+            self._is_committing = True
+        if not leads:
+            mine.turn.wait()
+        if not mine.done:
+            self._lead()
+        if mine.error is not None:
+            raise mine.error
+
+    def _lead(self) -> None:
+        with self._lock:
+            group = [self._waiting.popleft() for _ in range(min(GROUP_MAX, len(self._waiting)))]
+        try:
+            self._write(group)
+        finally:
+            # Hand the lead on first, so that the next group sets out while this one is being answered.
+            with self._lock:
+                if self._waiting:
+                    self._waiting[0].turn.set()
+                else:
+                    self._is_committing = False
+            for one in group:
+                one.done = True
+                one.turn.set()
+
+    def _write(self, group: Sequence[_Waiting]) -> None:
+        try:
+            if len(group) == 1:
+                self._collection.insert_one(group[0].encoded)
+            else:
+                self._collection.insert_many([one.encoded for one in group], ordered=False)
+        except BulkWriteError as error:
+            _blame(group, error)
+        except PyMongoError as error:
+            for one in group:
+                one.error = error
+        self._committed([one.document for one in group if one.error is None])
+
+
+def _blame(group: Sequence[_Waiting], error: BulkWriteError) -> None:
+    if error.details.get("writeConcernErrors"):
+        for one in group:  # inserted, but not known to be with a majority: nobody may be answered yes
+            one.error = error
+        return
+    for fault in error.details["writeErrors"]:
+        kind = DuplicateKeyError if fault["code"] == 11000 else BulkWriteError  # noqa: PLR2004 (MongoDB's code)
+        group[fault["index"]].error = kind(fault["errmsg"], fault["code"]) if kind is DuplicateKeyError else error

@@ -1,0 +1,112 @@
+"""Idempotency: the first answer under a key is kept in the transaction of its effect, for 24 hours.
+
+A crash therefore leaves no key "in flight": either effect and answer are both there, or neither is.
+"""
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+import orjson
+from pymongo import ASCENDING, IndexModel
+from pymongo.client_session import ClientSession
+from pymongo.collection import Collection
+
+from common.errors import Conflict, Fault, Invalid
+from common.jobs.record import JobRecord
+
+KEPT_FOR = timedelta(hours=24)
+
+IDEMPOTENCY_INDEXES = (IndexModel([("expires_at", ASCENDING)], expireAfterSeconds=0, name="expiry"),)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the first request under a key was answered; *body* is plain JSON."""
+
+    status: int
+    body: Any
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Once:
+    """One use of an idempotency key.
+
+    *fingerprint* is the SHA-256 of all that makes the request what it is. An answer that shows a secret is never
+    kept: the second request learns only where the job is.
+    """
+
+    scope: str
+    operation: str
+    key: str
+    fingerprint: str
+    answer: Callable[[JobRecord], Answer]
+    shows_secret: bool = False
+
+    @property
+    def id(self) -> str:
+        """Return the key's own id; hashed, so that nothing a caller sends becomes a key part."""
+        return hashlib.sha256(orjson.dumps([self.scope, self.operation, self.key])).hexdigest()
+
+
+class AlreadyAnswered(Exception):
+    """The same request was answered before; *answer* is that first answer."""
+
+    def __init__(self, answer: Answer) -> None:
+        super().__init__("The same request was answered before.")
+        self.answer = answer
+
+
+def look_up(collection: Collection[Any], once: Once, now: datetime) -> None:
+    """Return if the key is free. Raises `AlreadyAnswered`, or `Invalid` or `Conflict` for another use."""
+    found = collection.find_one({"_id": once.id})
+    if found is None or found["expires_at"] <= now:
+        return
+    if found["fingerprint"] != once.fingerprint:
+        raise ReusedKey
+    if found["secret"]:
+        raise Conflict(
+            "This was asked before under this Idempotency-Key. Its answer showed a secret and is not repeated.",
+            extra={"job": f"/v1/jobs/{found['job_id']}"},
+        )
+    raise AlreadyAnswered(Answer(found["status"], orjson.loads(found["body"]), found["headers"]))
+
+
+def keep(
+    collection: Collection[Any], session: ClientSession, once: Once, record: JobRecord, now: datetime
+) -> None:
+    """Keep the answer to *record* under the key, in the transaction of *session*.
+
+    Raises `DuplicateKeyError` if another transaction took the key since `look_up`.
+    """
+    answer = once.answer(record)
+    collection.delete_one({"_id": once.id, "expires_at": {"$lte": now}}, session=session)
+    collection.insert_one(
+        {
+            "_id": once.id,
+            "fingerprint": once.fingerprint,
+            "secret": once.shows_secret,
+            "job_id": record.id,
+            "status": answer.status,
+            # As text: an answer's keys and values are a caller's, and must come back to the letter.
+            "body": b"" if once.shows_secret else orjson.dumps(answer.body),
+            "headers": {} if once.shows_secret else dict(answer.headers),
+            "expires_at": now + KEPT_FOR,
+        },
+        session=session,
+    )
+
+
+class ReusedKey(Invalid):
+    """The key was used for another request."""
+
+    code, title = "idempotency-key-reused", "The Idempotency-Key was used for another request"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "This Idempotency-Key was used for another request in the last 24 hours. Take a new key.",
+            [Fault("was used for another request", "Idempotency-Key", "header")],
+        )

@@ -1,0 +1,389 @@
+"""The records of all jobs: each change of a job's life is one conditional write, decided by MongoDB.
+
+A tenant's reads carry its organization in the filter; the steps of the engine carry the lease token as well, so a
+worker that lost its lease changes nothing.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from pymongo import ASCENDING, DESCENDING, IndexModel, ReturnDocument, WriteConcern
+from pymongo.client_session import ClientSession
+from pymongo.collection import Collection
+
+from common.clock import Clock
+from common.errors import Conflict, NotFound
+from common.ids import JobId, OrgId, new_id
+from common.jobs.lanes import Member
+from common.jobs.record import ERRORS_KEPT, KEPT_FOR, JobRecord, read_document
+
+_QUEUED_FIRST = {"state": {"$in": ["queued", "waiting"]}}
+
+JOBS_INDEXES = (
+    IndexModel([("org_id", ASCENDING), ("_id", DESCENDING)], name="org_newest"),
+    IndexModel(
+        [("org_id", ASCENDING), ("kind", ASCENDING), ("state", ASCENDING), ("_id", DESCENDING)], name="org_kind"
+    ),
+    IndexModel([("org_id", ASCENDING), ("state", ASCENDING), ("_id", DESCENDING)], name="org_state"),
+    # The three below serve the engine across organizations, never a tenant's query.
+    IndexModel(
+        [("state", ASCENDING), ("_id", ASCENDING)], name="unfinished", partialFilterExpression={**_QUEUED_FIRST}
+    ),
+    IndexModel(
+        [("state", ASCENDING), ("lease.expires_at", ASCENDING)],
+        name="leases",
+        partialFilterExpression={"state": "running"},
+    ),
+    IndexModel([("expires_at", ASCENDING)], expireAfterSeconds=0, name="expiry"),
+)
+
+
+@dataclass(frozen=True)
+class Claimed:
+    """A job that this worker may run for as long as its lease holds; *token* proves the lease."""
+
+    org_id: OrgId
+    job_id: JobId
+    kind: str
+    payload: Mapping[str, Any]
+    priority: int
+    run: int
+    claim: int
+    attempt: int
+    max_attempts: int
+    losses: int
+    request_id: str
+    token: str
+
+    @property
+    def member(self) -> Member:
+        """Return the job's name in the lanes."""
+        return Member(org_id=self.org_id, job_id=self.job_id)
+
+
+@dataclass(frozen=True)
+class Held:
+    """A lease that a worker holds."""
+
+    org_id: OrgId
+    job_id: JobId
+    token: str
+
+
+@dataclass(frozen=True)
+class LeaseNews:
+    """What the record says to the holder of a lease."""
+
+    lost: frozenset[str] = field(default_factory=frozenset)
+    cancelled: frozenset[str] = field(default_factory=frozenset)
+
+
+class JobStore:
+    """The collection of records. Raises pymongo's errors where the server does not answer."""
+
+    def __init__(self, collection: Collection[Any], clock: Clock, *, lease_s: float) -> None:
+        self._jobs = collection
+        self._soon = collection.with_options(write_concern=WriteConcern(w=1))
+        self._clock = clock
+        self._lease_ms = int(lease_s * 1000)
+
+    # What tenants do.
+
+    def get(self, org_id: OrgId, job_id: str) -> JobRecord:
+        """Return the job. Raises `NotFound`, also for another organization's."""
+        document = self._jobs.find_one({"_id": job_id, "org_id": org_id})
+        if document is None:
+            raise NotFound("There is no such job.")
+        return read_document(document)
+
+    def page(
+        self,
+        org_id: OrgId,
+        *,
+        limit: int,
+        kind: str | None = None,
+        state: str | None = None,
+        since: datetime | None = None,
+        before: str | None = None,
+    ) -> list[JobRecord]:
+        """List up to *limit* jobs, newest first, from *before* (a job's id) on."""
+        query: dict[str, Any] = {"org_id": org_id}
+        if kind is not None:
+            query["kind"] = kind
+        if state is not None:
+            query["state"] = state
+        if since is not None:
+            query["created_at"] = {"$gte": since}
+        if before is not None:
+            query["_id"] = {"$lt": before}
+        return [read_document(one) for one in self._jobs.find(query).sort("_id", DESCENDING).limit(limit)]
+
+    def cancel(self, org_id: OrgId, job_id: str) -> JobRecord:
+        """Cancel a job that waits, at once, or ask a running one to stop at its next checkpoint.
+
+        Raises `NotFound`, or `Conflict` if it has ended.
+        """
+        now = self._clock.now()
+        fields = {"state": "cancelled", "cancel_requested": True, "finished_at": now}
+        while True:  # a job may be claimed or given back between the two looks; either way the next one finds it
+            ended = self._update(
+                {"_id": job_id, "org_id": org_id, **_QUEUED_FIRST},
+                {"$set": fields | _expiry("cancelled", now), "$unset": {"waiting_for": "", "run_at": ""}},
+            )
+            asked = ended or self._update(
+                {"_id": job_id, "org_id": org_id, "state": "running"}, {"$set": {"cancel_requested": True}}
+            )
+            if asked is not None:
+                return asked
+            record = self.get(org_id, job_id)
+            if record.is_final:
+                raise Conflict(f"The job has {record.state} already; it can't be cancelled.")
+
+    def retry(self, org_id: OrgId, job_id: str, *, session: ClientSession | None = None) -> JobRecord:
+        """Start a fresh run of a failed or cancelled job; its checkpoint stays.
+
+        Raises `NotFound`, or `Conflict` if it has neither failed nor been cancelled.
+        """
+        record = self._update(
+            {"_id": job_id, "org_id": org_id, "state": {"$in": ["failed", "cancelled"]}},
+            {
+                "$set": {"state": "queued", "attempt": 0, "losses": 0, "cancel_requested": False},
+                "$inc": {"run": 1},
+                "$unset": dict.fromkeys(("error", "finished_at", "expires_at", "run_at", "waiting_for"), ""),
+            },
+            session=session,
+        )
+        if record is None:
+            state = self.get(org_id, job_id).state
+            raise Conflict(f"Only a failed or cancelled job can be retried; this one is {state}.")
+        return record
+
+    # What a worker does.
+
+    def claim(self, member: Member, worker: str) -> Claimed | None:
+        """Take the job for this worker, or return `None`: somebody has it, or it has ended.
+
+        One round trip with majority: a claim that could be rolled back would give its fencing number out twice.
+        """
+        token = new_id()
+        document = self._jobs.find_one_and_update(
+            {"_id": member.job_id, "org_id": member.org_id, "state": "queued"},
+            [
+                {
+                    "$set": {
+                        "state": "running",
+                        "claims": {"$add": ["$claims", 1]},
+                        "started_at": {"$ifNull": ["$started_at", "$$NOW"]},
+                        "lease": {
+                            "worker": {"$literal": worker},
+                            "token": {"$literal": token},
+                            "expires_at": self._lease_end(),
+                        },
+                    }
+                },
+                {"$unset": ["waiting_for", "run_at"]},
+            ],
+            projection=_CLAIMED_FIELDS,
+            return_document=ReturnDocument.AFTER,
+        )
+        return _read_claimed(document, token) if document is not None else None
+
+    def renew(self, held: Sequence[Held]) -> None:
+        """Renew these leases; those that were lost stay lost (`news` tells)."""
+        if held:
+            self._jobs.update_many(_mine(held), [{"$set": {"lease.expires_at": self._lease_end()}}])
+
+    def news(self, held: Sequence[Held]) -> LeaseNews:
+        """Look which of these leases were lost, and whose jobs are to be cancelled; both by token. One read."""
+        if not held:
+            return LeaseNews()
+        mine = {one["lease"]["token"]: one for one in self._jobs.find(_mine(held), _NEWS_FIELDS)}
+        return LeaseNews(
+            lost=frozenset(one.token for one in held if one.token not in mine),
+            cancelled=frozenset(token for token, one in mine.items() if one.get("cancel_requested")),
+        )
+
+    def note_progress(self, claimed: Claimed, progress: Mapping[str, Any], *, advanced: bool) -> bool:
+        """Show *progress* in the record; a checkpoint that *advanced* clears the losses. Tell if the lease holds.
+
+        For showing only, so one server's word is enough.
+        """
+        fields = {f"progress.{name}": value for name, value in progress.items() if name != "done"}
+        if advanced:
+            fields["losses"] = 0
+        update: dict[str, Any] = {"$max": {"progress.done": progress["done"]}}
+        if fields:
+            update["$set"] = fields
+        return self._soon.update_one(_lease_of(claimed), update).matched_count == 1
+
+    def succeed(self, claimed: Claimed, result: Any) -> bool:
+        """Finish with *result*; `False` if the lease was lost, and then nothing is written."""
+        return self._end(claimed, "succeeded", {"result": result})
+
+    def fail(self, claimed: Claimed, problem: Mapping[str, Any], *, charged: bool) -> bool:
+        """Finish with *problem*; `False` if the lease was lost. *charged*: the attempt counts."""
+        return self._end(claimed, "failed", {"error": problem}, problem=problem, charged=charged)
+
+    def finish_cancelled(self, claimed: Claimed) -> bool:
+        """Finish a job that was asked to stop; `False` if the lease was lost."""
+        return self._end(claimed, "cancelled", {})
+
+    def wait(
+        self,
+        claimed: Claimed,
+        *,
+        reason: str,
+        delay_s: float,
+        problem: Mapping[str, Any] | None = None,
+    ) -> bool:
+        """Put the job aside for *delay_s*; a *problem* makes it a failed attempt. `False`: the lease was lost."""
+        until = self._clock.now() + timedelta(seconds=delay_s)
+        fields = {"state": "waiting", "run_at": until, "waiting_for": {"reason": reason, "until": until}}
+        return self._leave(claimed, fields, problem=problem, charged=problem is not None)
+
+    def give_back(self, claimed: Claimed | Held) -> bool:
+        """Queue the job again for another worker, charging nothing. `False`: the lease was lost."""
+        return self._leave(claimed, {"state": "queued"})
+
+    # What the healers do.
+
+    def wake(self, members: Sequence[Member]) -> list[tuple[Member, str, int]]:
+        """Queue those of *members* whose time has come; return the queued ones with kind and priority."""
+        ids = [member.job_id for member in members]
+        orgs = list({member.org_id for member in members})
+        self._soon.update_many(
+            {
+                "_id": {"$in": ids},
+                "org_id": {"$in": orgs},
+                "state": "waiting",
+                "run_at": {"$lte": self._soonish()},
+            },
+            {"$set": {"state": "queued"}, "$unset": {"waiting_for": "", "run_at": ""}},
+        )
+        return self._queued({"_id": {"$in": ids}, "org_id": {"$in": orgs}})
+
+    def expired(self, limit: int) -> list[tuple[Held, str, int, int]]:
+        """List running jobs whose lease is over on the server's clock: (lease, kind, losses, priority)."""
+        over = {"state": "running", "lease.expires_at": {"$exists": True}, "$expr": _OVER}
+        found = self._jobs.find(over, _EXPIRED_FIELDS).hint("leases").limit(limit)
+        return [
+            (Held(one["org_id"], one["_id"], one["lease"]["token"]), one["kind"], one["losses"], one["priority"])
+            for one in found
+        ]
+
+    def charge_loss(self, held: Held, *, problem: Mapping[str, Any] | None, expired_only: bool) -> bool:
+        """Charge the job with the death of its worker and queue it again, or end it as failed with *problem*."""
+        query = _lease_of(held) | ({"$expr": _OVER} if expired_only else {})
+        update = {"$inc": {"losses": 1}, "$unset": {"lease": ""}, "$set": {"state": "queued"}}
+        if problem is not None:
+            now = self._clock.now()
+            update["$set"] = {"state": "failed", "error": problem, "finished_at": now, **_expiry("failed", now)}
+            update["$push"] = _pushed(problem)
+        return self._jobs.update_one(query, update).matched_count == 1
+
+    def unfinished(self, state: str, after: str, limit: int) -> list[dict[str, Any]]:
+        """List up to *limit* jobs in *state* (queued or waiting) by id, from *after* on."""
+        query = {"state": state, "_id": {"$gt": after}}
+        fields = {"org_id": 1, "kind": 1, "priority": 1, "run_at": 1}
+        return list(self._jobs.find(query, fields).hint("unfinished").sort("_id", ASCENDING).limit(limit))
+
+    def _queued(self, query: Mapping[str, Any]) -> list[tuple[Member, str, int]]:
+        found = self._jobs.find({**query, "state": "queued"}, {"org_id": 1, "kind": 1, "priority": 1})
+        return [(Member(org_id=one["org_id"], job_id=one["_id"]), one["kind"], one["priority"]) for one in found]
+
+    def _end(
+        self,
+        claimed: Claimed,
+        state: str,
+        fields: Mapping[str, Any],
+        *,
+        problem: Mapping[str, Any] | None = None,
+        charged: bool = False,
+    ) -> bool:
+        now = self._clock.now()
+        ending = {"state": state, "finished_at": now, **_expiry(state, now), **fields}
+        return self._leave(claimed, ending, problem=problem, charged=charged)
+
+    def _leave(
+        self,
+        claimed: Claimed | Held,
+        fields: Mapping[str, Any],
+        *,
+        problem: Mapping[str, Any] | None = None,
+        charged: bool = False,
+    ) -> bool:
+        update: dict[str, Any] = {"$set": dict(fields), "$unset": {"lease": ""}}
+        if problem is not None:
+            update["$push"] = _pushed(problem)
+        if charged:
+            update["$inc"] = {"attempt": 1}
+        return self._jobs.update_one(_lease_of(claimed), update).matched_count == 1
+
+    def _update(
+        self, query: Mapping[str, Any], update: Mapping[str, Any], session: ClientSession | None = None
+    ) -> JobRecord | None:
+        document = self._jobs.find_one_and_update(
+            query, update, return_document=ReturnDocument.AFTER, session=session
+        )
+        return read_document(document) if document is not None else None
+
+    def _lease_end(self) -> Mapping[str, Any]:
+        return {"$dateAdd": {"startDate": "$$NOW", "unit": "millisecond", "amount": self._lease_ms}}
+
+    def _soonish(self) -> datetime:
+        # Redis's clock said that the time has come; this one may be a little behind it.
+        return self._clock.now() + timedelta(seconds=1)
+
+
+_OVER = {"$lt": ["$lease.expires_at", "$$NOW"]}
+_CLAIMED_FIELDS = dict.fromkeys(
+    ("org_id", "kind", "payload", "priority", "run", "claims", "attempt", "max_attempts", "losses", "request_id"),
+    1,
+)
+_NEWS_FIELDS = {"lease.token": 1, "cancel_requested": 1}
+_EXPIRED_FIELDS = {"org_id": 1, "kind": 1, "losses": 1, "priority": 1, "lease.token": 1}
+
+
+def _read_claimed(document: Mapping[str, Any], token: str) -> Claimed:
+    return Claimed(
+        org_id=document["org_id"],
+        job_id=document["_id"],
+        kind=document["kind"],
+        payload=document["payload"],
+        priority=document["priority"],
+        run=document["run"],
+        claim=document["claims"],
+        attempt=document["attempt"],
+        max_attempts=document["max_attempts"],
+        losses=document["losses"],
+        request_id=document["request_id"],
+        token=token,
+    )
+
+
+def _lease_of(claimed: Claimed | Held) -> dict[str, Any]:
+    return {
+        "_id": claimed.job_id,
+        "org_id": claimed.org_id,
+        "state": "running",
+        "lease.token": claimed.token,
+    }
+
+
+def _mine(held: Sequence[Held]) -> dict[str, Any]:
+    return {
+        "_id": {"$in": [one.job_id for one in held]},
+        "org_id": {"$in": list({one.org_id for one in held})},
+        "state": "running",
+        "lease.token": {"$in": [one.token for one in held]},
+    }
+
+
+def _expiry(state: str, now: datetime) -> dict[str, datetime]:
+    return {"expires_at": now + KEPT_FOR[state]}
+
+
+def _pushed(problem: Mapping[str, Any]) -> dict[str, Any]:
+    return {"errors": {"$each": [problem], "$slice": -ERRORS_KEPT}}

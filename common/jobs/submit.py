@@ -1,0 +1,147 @@
+"""Accepting a job: its record with a majority first, then its place in the lane.
+
+Redis being away undoes nothing: the sweep admits what it does not know.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from pymongo.client_session import ClientSession
+from pymongo.errors import DuplicateKeyError
+
+from common.caller import Caller
+from common.clock import Clock
+from common.errors import Conflict
+from common.ids import JobId, OrgId, new_id
+from common.jobs import idempotency
+from common.jobs.committer import Committer
+from common.jobs.idempotency import Once
+from common.jobs.kind import Job, queue_of
+from common.jobs.lanes import Lanes, Member
+from common.jobs.record import JobRecord, new_document, read_document
+from common.jobs.store import JobStore
+from common.metrics import ACCEPTED
+from common.tenancy.control import ControlPlane
+
+Also = Callable[[ClientSession], None]
+
+
+class Submitter:
+    """Accepts jobs for one process."""
+
+    def __init__(self, control: ControlPlane, store: JobStore, lanes: Lanes, clock: Clock) -> None:
+        self._control = control
+        self._store = store
+        self._lanes = lanes
+        self._clock = clock
+        self._committer = Committer(control.jobs, self._admit)
+
+    def submit(
+        self,
+        caller: Caller,
+        job: Job,
+        *,
+        org_id: OrgId | None = None,
+        job_id: JobId | None = None,
+        run_at: datetime | None = None,
+        priority: int | None = None,
+        tags: Sequence[str] = (),
+        once: Once | None = None,
+        also: Also | None = None,
+    ) -> JobRecord:
+        """Accept *job*; when this returns, a majority has its record.
+
+        *org_id* names another organization than the caller's: only a sign-up does that. *also* makes the
+        domain's own writes in the same transaction; it may be run again if that meets a transient conflict.
+        Raises `AlreadyAnswered`, `Invalid` or `Conflict` for a used key, `ValueError` for a payload that is
+        too large, `PyMongoError` when the outcome is unknown.
+        """
+        document = new_document(
+            caller,
+            job,
+            org_id=org_id or caller.org_id,
+            job_id=job_id or JobId(new_id()),
+            now=self._clock.now(),
+            run_at=run_at,
+            priority=priority,
+            tags=tags,
+        )
+        if once is None and also is None:
+            self._committer.insert(document)
+        else:
+            self._insert_with(document, once, also)
+            self._admit([document])
+        ACCEPTED.labels(job.name).inc()
+        return read_document(document)
+
+    def retry(self, org_id: OrgId, job_id: str, *, once: Once | None = None) -> JobRecord:
+        """Start a fresh run of a failed or cancelled job. Raises like `JobStore.retry` and `submit`."""
+        if once is None:
+            record = self._store.retry(org_id, job_id)
+        else:
+            record = self._kept(once, lambda session: self._store.retry(org_id, job_id, session=session))
+        queue = queue_of(record.kind)
+        if queue is not None:
+            self._lanes.admit_soon(queue, [(_member(record), record.priority)])
+        return record
+
+    def cancel(self, org_id: OrgId, job_id: str) -> JobRecord:
+        """Cancel a job or ask it to stop. Raises like `JobStore.cancel`."""
+        record = self._store.cancel(org_id, job_id)
+        queue = queue_of(record.kind)
+        if record.is_final and queue is not None:
+            self._lanes.forget_soon(queue, [_member(record)])
+        return record
+
+    def _insert_with(self, document: Mapping[str, Any], once: Once | None, also: Also | None) -> None:
+        record = read_document(document)
+
+        def insert(session: ClientSession) -> JobRecord:
+            if also is not None:
+                also(session)
+            self._control.jobs.insert_one(document, session=session)
+            return record
+
+        if once is None:
+            self._control.transaction(insert)
+        else:
+            self._kept(once, insert)
+
+    def _kept(self, once: Once, effect: Callable[[ClientSession], JobRecord]) -> JobRecord:
+        """Make *effect* and keep its answer in one transaction, unless the key was used before."""
+        keys = self._control.idempotency
+        idempotency.look_up(keys, once, self._clock.now())
+
+        def both(session: ClientSession) -> JobRecord:
+            record = effect(session)
+            idempotency.keep(keys, session, once, record, self._clock.now())
+            return record
+
+        try:
+            return self._control.transaction(both)
+        except DuplicateKeyError:
+            # Another request with this key committed since we looked; if the key still seems free, the
+            # duplicate was in the effect itself.
+            idempotency.look_up(keys, once, self._clock.now())
+            raise Conflict("This is being made by another request. Try again in a moment.") from None
+
+    def _admit(self, documents: Sequence[Mapping[str, Any]]) -> None:
+        by_queue: dict[str, list[tuple[Member, int]]] = defaultdict(list)
+        for document in documents:
+            queue = queue_of(document["kind"])
+            member = Member(org_id=document["org_id"], job_id=document["_id"])
+            if queue is None:
+                continue  # a kind of a newer version: its own workers' sweep admits it
+            if document["state"] == "waiting":
+                delay_s = (document["run_at"] - self._clock.now()).total_seconds()
+                self._lanes.defer_soon(queue, member, max(0.0, delay_s))
+            else:
+                by_queue[queue].append((member, document["priority"]))
+        for queue, members in by_queue.items():
+            self._lanes.admit_soon(queue, members)
+
+
+def _member(record: JobRecord) -> Member:
+    return Member(org_id=record.org_id, job_id=record.id)

@@ -1,0 +1,202 @@
+"""The sweep: what a death left behind is found in MongoDB and put right, in bounded steps.
+
+Leading is a lease in MongoDB, so the healer does not depend on the patient. Each pass
+1. compares Redis's epoch and sequence with MongoDB's, and rebuilds the lanes if Redis is empty, foreign or stale;
+2. queues the jobs again whose leases are over, and charges them with the loss;
+3. compares a page of waiting records with the lanes, and admits what Redis does not know.
+"""
+
+import secrets
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import redis
+from pymongo.errors import DuplicateKeyError
+
+from common.clock import Clock
+from common.errors import Unavailable
+from common.ids import new_id
+from common.jobs.kind import queue_of, queues
+from common.jobs.lanes import Lanes, Member
+from common.jobs.problems import problem_of_loss
+from common.jobs.store import JobStore
+from common.logs import get_logger
+from common.metrics import LOSSES, SLOTS, SWEEP_LAG, SWEPT, WAITING
+from common.tenancy.control import ControlPlane
+
+PAGE = 1_000
+log = get_logger()
+
+
+@dataclass(frozen=True)
+class Swept:
+    """What one pass mended."""
+
+    rebuilt: int = 0
+    returned: int = 0
+    admitted: int = 0
+
+
+class Leadership:
+    """One leader among the sweepers, by a lease in MongoDB on MongoDB's clock."""
+
+    def __init__(self, control: ControlPlane, *, name: str = "sweeper", ttl_s: float) -> None:
+        self._leases = control.leases
+        self._name = name
+        self._ttl_ms = int(ttl_s * 1000)
+        self._me = new_id()
+
+    def hold(self) -> bool:
+        """Take or renew the lead; tell whether it is ours until the next third of its life."""
+        free = {"$or": [{"owner": self._me}, {"$expr": {"$lt": ["$expires_at", "$$NOW"]}}]}
+        end = {"$dateAdd": {"startDate": "$$NOW", "unit": "millisecond", "amount": self._ttl_ms}}
+        mine = {"owner": {"$literal": self._me}, "expires_at": end}
+        try:
+            self._leases.update_one({"_id": self._name, **free}, [{"$set": mine}], upsert=True)
+        except DuplicateKeyError:  # somebody else leads
+            return False
+        return True
+
+    def release(self) -> None:
+        """Let another lead at once."""
+        self._leases.delete_one({"_id": self._name, "owner": self._me})
+
+
+class Sweep:
+    """The passes of one sweeper; call `once` only while leading."""
+
+    def __init__(
+        self,
+        control: ControlPlane,
+        store: JobStore,
+        lanes: Lanes,
+        broker: "redis.Redis",
+        clock: Clock,
+        *,
+        still_leading: Callable[[], bool] = lambda: True,
+    ) -> None:
+        self._state = control.platform_state
+        self._store = store
+        self._lanes = lanes
+        self._broker = broker
+        self._clock = clock
+        self._still_leading = still_leading
+        self._after = {"queued": "", "waiting": ""}
+        self._compared_whole_at = clock.monotonic()
+
+    def once(self) -> Swept:
+        """Make one pass. Raises `Unavailable` without Redis; what MongoDB alone can mend is done first."""
+        returned = self._return_expired()
+        rebuilt = self._rebuild() if self._redis_forgot() else 0
+        admitted = sum(self._compare_page(state) for state in ("queued", "waiting"))
+        self._publish()
+        for what, count in (("returned", returned), ("rebuilt", rebuilt), ("admitted", admitted)):
+            SWEPT.labels(what).inc(count)
+        return Swept(rebuilt=rebuilt, returned=returned, admitted=admitted)
+
+    def _return_expired(self) -> int:
+        count = 0
+        while self._still_leading():
+            page = self._store.expired(PAGE)
+            for held, kind, losses, priority in page:
+                problem = problem_of_loss(kind, losses + 1, self._clock.now())
+                if not self._store.charge_loss(held, problem=problem, expired_only=True):
+                    continue
+                count += 1
+                LOSSES.labels(kind).inc()
+                log.warning("job.lease_over", kind=kind, job_id=held.job_id, losses=losses + 1)
+                if problem is None:
+                    self._admit_soon([(Member(org_id=held.org_id, job_id=held.job_id), kind, priority)])
+            if len(page) < PAGE:
+                break
+        return count
+
+    def _redis_forgot(self) -> bool:
+        """Tell whether Redis is empty, foreign (another epoch) or stale (an older sequence than we have seen)."""
+        known = self._state.find_one({"_id": "lanes"}) or {}
+        try:
+            epoch, sequence = self._broker.mget("fairway:epoch", "fairway:sequence")
+            if known and epoch == known["epoch"].encode() and int(sequence or 0) >= known["sequence"]:
+                newest = int(self._broker.incr("fairway:sequence"))
+                self._state.update_one({"_id": "lanes", "epoch": known["epoch"]}, {"$max": {"sequence": newest}})
+                return False
+        except redis.RedisError as error:
+            raise Unavailable("The broker's Redis does not answer.") from error
+        log.warning("lanes.forgotten", epoch_known=bool(known), epoch_found=epoch is not None)
+        return True
+
+    def _rebuild(self) -> int:
+        """Clear the lanes and admit every unfinished job from MongoDB; Redis gets the new epoch last.
+
+        A job is inserted before it is admitted, so whatever the clearing swept away is met by the walk.
+        A death in the middle leaves the old epoch, and the next leader starts again.
+        """
+        epoch = secrets.token_hex(8)
+        self._state.update_one({"_id": "lanes"}, {"$set": {"epoch": epoch, "sequence": 0}}, upsert=True)
+        self._lanes.clear()
+        count = 0
+        for state in ("queued", "waiting"):
+            after = ""
+            while self._still_leading() and (page := self._store.unfinished(state, after, PAGE)):
+                count += self._admit(page, state)
+                after = page[-1]["_id"]
+                log.info("lanes.rebuilding", state=state, admitted=count)
+        try:
+            self._broker.mset({"fairway:epoch": epoch, "fairway:sequence": 0})
+        except redis.RedisError as error:
+            raise Unavailable("The broker's Redis does not answer.") from error
+        log.info("lanes.rebuilt", admitted=count)
+        return count
+
+    def _compare_page(self, state: str) -> int:
+        page = self._store.unfinished(state, self._after[state], PAGE)
+        self._after[state] = page[-1]["_id"] if len(page) == PAGE else ""
+        if state == "queued" and len(page) < PAGE:
+            self._compared_whole_at = self._clock.monotonic()
+        by_queue = defaultdict(list)
+        for one in page:
+            if (queue := queue_of(one["kind"])) is not None:
+                by_queue[queue].append(one)
+        missing = []
+        for queue, ones in by_queue.items():
+            unknown = self._lanes.unknown(queue, [_member(one) for one in ones])
+            missing += [one for one in ones if _member(one) in unknown]
+        return self._admit(missing, state)
+
+    def _admit(self, page: Sequence[dict[str, Any]], state: str) -> int:
+        if state == "waiting":
+            return sum(self._defer(one) for one in page)
+        return self._admit_all([(_member(one), one["kind"], one["priority"]) for one in page])
+
+    def _defer(self, one: dict[str, Any]) -> bool:
+        queue = queue_of(one["kind"])
+        if queue is None or "run_at" not in one:
+            return False
+        delay_s = (one["run_at"] - self._clock.now()).total_seconds()
+        self._lanes.defer(queue, _member(one), max(0.0, delay_s))
+        return True
+
+    def _admit_all(self, jobs: Iterable[tuple[Member, str, int]]) -> int:
+        by_queue = defaultdict(list)
+        for member, kind, priority in jobs:
+            if (queue := queue_of(kind)) is not None:
+                by_queue[queue].append((member, priority))
+        return sum(self._lanes.admit(queue, members) for queue, members in by_queue.items())
+
+    def _admit_soon(self, jobs: Iterable[tuple[Member, str, int]]) -> None:
+        for member, kind, priority in jobs:
+            if (queue := queue_of(kind)) is not None:
+                self._lanes.admit_soon(queue, [(member, priority)])
+
+    def _publish(self) -> None:
+        SWEEP_LAG.set(self._clock.monotonic() - self._compared_whole_at)
+        for queue in queues():
+            look = self._lanes.look(queue)
+            WAITING.labels(queue).set(look.waiting)
+            SLOTS.labels(queue).set(look.slots)
+
+
+def _member(document: dict[str, Any]) -> Member:
+    return Member(org_id=document["org_id"], job_id=document["_id"])

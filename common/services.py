@@ -1,0 +1,131 @@
+"""The composition root: the one place that makes clients, clocks and the parts that stand on them."""
+
+import functools
+from collections.abc import Sequence
+from typing import Any
+
+import redis
+from pymongo.errors import PyMongoError
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from common.caller import Caller
+from common.clock import Clock, SystemClock
+from common.config import Settings
+from common.errors import Misconfigured, Unavailable
+from common.ids import OrgId
+from common.jobs.idempotency import IDEMPOTENCY_INDEXES
+from common.jobs.kind import Job, discover, queues
+from common.jobs.lanes import Lanes
+from common.jobs.record import JobRecord
+from common.jobs.store import JOBS_INDEXES, JobStore
+from common.jobs.submit import Submitter
+from common.keys import SecretKeys
+from common.organizations.tokens import Tokens
+from common.storage.blob_store import BlobStore
+from common.storage.folder import FolderBlobStore
+from common.tenancy.connection import check, connect
+from common.tenancy.control import ControlPlane
+from common.tenancy.registry import Registry
+from common.tenancy.scope import OrgScope
+
+
+class Services:
+    """What a process works with. Make it after a fork: its clients must not be shared with another process."""
+
+    def __init__(self, settings: Settings, *, clock: Clock | None = None, process: str = "fairway") -> None:
+        discover()
+        self.settings = settings
+        self.clock: Clock = clock or SystemClock()
+        self._mongo = connect(settings.mongo_url.get_secret_value(), process)
+        self.broker = connect_redis(settings.broker_url.get_secret_value())
+        indexes = {"jobs": JOBS_INDEXES, "idempotency": IDEMPOTENCY_INDEXES}
+        self.control = ControlPlane(self._mongo, settings.control_database, indexes)
+        self.registry = Registry(self.control, self._mongo, settings.data_databases, self.clock)
+        self.jobs = JobStore(self.control.jobs, self.clock, lease_s=settings.lease_s)
+        self.lanes = Lanes(self.broker)
+        self.submitter = Submitter(self.control, self.jobs, self.lanes, self.clock)
+        self.blobs: BlobStore = FolderBlobStore(settings.data_dir / "blobs")
+
+    @classmethod
+    def open(cls, settings: Settings, *, process: str = "fairway") -> "Services":
+        """Make the services and check what they stand on. Raises `Misconfigured`, saying what to change."""
+        services = cls(settings, process=process)
+        services.check()
+        return services
+
+    @functools.cached_property
+    def keys(self) -> SecretKeys:
+        """Return the keys that secrets are encrypted with."""
+        settings = self.settings
+        return SecretKeys.load(
+            settings.secret_keys_file, data_dir=settings.data_dir, production=settings.env == "production"
+        )
+
+    @functools.cached_property
+    def tokens(self) -> Tokens:
+        """Return the maker and reader of access tokens."""
+        return Tokens(self.control, self.keys, self.clock)
+
+    def submit(self, caller: Caller, job: Job, **options: Any) -> JobRecord:
+        """Accept *job* for *caller*; the options and errors are those of `Submitter.submit`."""
+        return self.submitter.submit(caller, job, **options)
+
+    def scope(self, org_id: OrgId) -> OrgScope:
+        """Return the only way to that organization's data."""
+        return self.registry.scope(org_id)
+
+    def prepare(self) -> None:
+        """Make collections and indexes of the control plane and of every data database; safe to repeat."""
+        self.control.ensure_indexes()
+        self.registry.prepare_databases()
+
+    def check(self) -> None:
+        """Refuse to start on a server that could lose what we accept. Raises `Misconfigured`.
+
+        A Redis that is not there yet is no reason to refuse: everything in it can be rebuilt.
+        """
+        check(self._mongo)
+        try:
+            policy = self.broker.config_get("maxmemory-policy").get("maxmemory-policy")
+        except redis.ResponseError:
+            return  # CONFIG is not ours to ask there; the deployment sets the policy
+        except redis.RedisError:
+            return
+        if policy != "noeviction":
+            raise Misconfigured(
+                f"The broker's Redis evicts ({policy}) and would drop waiting jobs' places silently. "
+                "Set maxmemory-policy to noeviction."
+            )
+
+    def probe(self) -> tuple[bool, Sequence[str]]:
+        """Tell whether MongoDB has a primary, and name what else is missing (Redis, a queue's workers)."""
+        degraded: list[str] = []
+        try:
+            idle = [queue for queue in queues() if self.lanes.look(queue).slots == 0]
+            degraded += [f"workers:{queue}" for queue in idle]
+        except Unavailable:
+            degraded.append("redis")
+        try:
+            self._mongo.admin.command("ping")
+        except PyMongoError:
+            return False, degraded
+        return True, degraded
+
+    def close(self) -> None:
+        """Close the clients."""
+        self._mongo.close()
+        self.broker.close()
+
+
+def connect_redis(url: str) -> "redis.Redis":
+    """Make a client that answers or fails within seconds; a connection that went stale is tried once more."""
+    return redis.Redis.from_url(
+        url,
+        socket_timeout=5,
+        socket_connect_timeout=2,
+        socket_keepalive=True,
+        health_check_interval=10,
+        max_connections=64,
+        retry=Retry(NoBackoff(), 1, supported_errors=(redis.ConnectionError,)),
+    )

@@ -1,0 +1,1 @@
+"""A family of the tests' own: kinds whose effects can be counted from outside."""

@@ -1,0 +1,17 @@
+"""A kind that writes one effect a step, and may wait, raise, defer, spin or die on the way."""
+
+from common.jobs.kind import Job
+
+
+class LeaveMarks(Job, name="probe.leave_marks", queue="tickets", time_limit_s=60, max_attempts=4):
+    """Write *steps* marks in the organization's data, pausing *pause_s* before each.
+
+    *trouble* happens once for each of the first *times* runs of the handler, at step *at*.
+    """
+
+    steps: int = 1
+    pause_s: float = 0.0
+    trouble: str = ""
+    times: int = 1
+    at: int = 0
+    note: str = ""

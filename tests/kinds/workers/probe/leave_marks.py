@@ -1,0 +1,75 @@
+"""The probe's handler: every effect goes to MongoDB behind the fence, and to a witness file outside the system."""
+
+import os
+import signal
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from common.errors import Defer, FairwayError, JobFailed
+from common.probe.leave_marks import LeaveMarks
+from common.probe.marks import MARKS
+from common.tenancy.scope import OrgScope
+from workers.context import Context
+from workers.runner import handles
+
+
+@dataclass(frozen=True)
+class Marked:
+    """How many marks this job has left."""
+
+    marks: int
+    note: str
+
+
+class Transient(FairwayError):
+    """A failure that may pass."""
+
+    retryable = True
+    code = "transient"
+
+
+@handles(LeaveMarks)
+def leave_marks(ctx: Context, job: LeaveMarks) -> Marked:
+    state = ctx.resume() or {"next": 0}
+    witness("start", ctx)
+    for step in range(state["next"], job.steps):
+        time.sleep(job.pause_s)
+        if step == job.at and ctx.claim <= job.times:
+            trouble(ctx, job)
+        ctx.write(
+            lambda scope, step=step: mark(scope, ctx, step),
+            checkpoint={"next": step + 1},
+            done=step + 1,
+            total=job.steps,
+        )
+        witness(f"mark {step}", ctx)
+    return Marked(job.steps, job.note)
+
+
+def mark(scope: OrgScope, ctx: Context, step: int) -> None:
+    scope[MARKS].insert_one({"_id": f"{ctx.job_id}:{step}", "job_id": ctx.job_id, "step": step, "claim": ctx.claim})
+
+
+def trouble(ctx: Context, job: LeaveMarks) -> None:
+    match job.trouble:
+        case "raise":
+            raise ValueError("a handler may raise anything")
+        case "transient":
+            raise Transient("This may pass.")
+        case "fail":
+            raise JobFailed("It can't be done.", code="cannot")
+        case "defer":
+            raise Defer(0.2, "a test")
+        case "die":
+            os.kill(os.getpid(), signal.SIGKILL)
+        case "freeze":
+            os.kill(os.getpid(), signal.SIGSTOP)
+
+
+def witness(what: str, ctx: Context) -> None:
+    """Append one line outside the system; O_APPEND keeps lines of many processes whole."""
+    path = os.environ.get("PROBE_WITNESS")
+    if path:
+        with Path(path).open("a", encoding="utf-8") as file:
+            file.write(f"{ctx.job_id} {ctx.claim} {what}\n")

@@ -1,0 +1,155 @@
+"""The clerk: a thread beside the handler that writes down how jobs ended, while the next one is being claimed.
+
+A job's lease is held, and renewed by the parent, until its end is written; dying before that only means that the
+job is run again, where its fence and its natural keys make the repetition harmless.
+"""
+
+import queue
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from pymongo.errors import PyMongoError
+
+from common.clock import Clock
+from common.jobs.kind import queue_of
+from common.jobs.lanes import Lanes
+from common.jobs.problems import problem
+from common.jobs.store import Claimed, JobStore
+from common.logs import get_logger
+from common.metrics import ENDED, REFUSED_WRITES, RUN_SECONDS
+from workers.events import JobEvents
+from workers.runner import Outcome
+
+IN_HAND_MAX = 1
+FLUSH_EVERY_S = 0.25
+RETRY_EVERY_S = 1.0
+log = get_logger()
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A job whose handler ended after *took_s* seconds."""
+
+    claimed: Claimed
+    outcome: Outcome
+    took_s: float
+
+
+class Clerk:
+    """Writes the ends of one child's jobs, in order; at most one waits while another is being written."""
+
+    def __init__(
+        self, store: JobStore, lanes: Lanes, events: JobEvents, clock: Clock, released: Callable[[Claimed], None]
+    ) -> None:
+        self._store = store
+        self._lanes = lanes
+        self._events = events
+        self._clock = clock
+        self._released = released
+        self._inbox: queue.Queue[Ended] = queue.Queue(IN_HAND_MAX)
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._work, name="clerk", daemon=True)
+
+    def start(self) -> None:
+        """Start the thread; call it in the child, after the fork."""
+        self._thread.start()
+
+    def put(self, ended: Ended) -> None:
+        """Hand over; waits while another end waits already, so that no more than two leases are held."""
+        self._inbox.put(ended)
+
+    def finish(self) -> None:
+        """Return when all that was handed over is written and every event is sent."""
+        self._inbox.join()
+        self._events.flush()
+
+    def _work(self) -> None:
+        while True:
+            try:
+                ended = self._inbox.get(timeout=FLUSH_EVERY_S)
+            except queue.Empty:
+                self._events.flush()
+                continue
+            try:
+                self._write_until_answered(ended)
+            finally:
+                self._released(ended.claimed)
+                self._inbox.task_done()
+            self._events.flush_if_due()
+
+    def _write_until_answered(self, ended: Ended) -> None:
+        while True:
+            try:
+                written = self._write(ended)
+            except PyMongoError as error:
+                # The lease decides how long this is worth trying: once it is lost, the answer is "refused".
+                log.warning("job.end_not_written", job_id=ended.claimed.job_id, error=type(error).__name__)
+                self._closing.wait(RETRY_EVERY_S)
+                continue
+            except Exception as error:  # noqa: BLE001 (such a job is run again; the clerk must go on for the others)
+                log.error("job.end_unwritable", job_id=ended.claimed.job_id, error=repr(error)[:500])
+                written = self._write_failure(ended, error)
+            self._account(ended, written=written)
+            return
+
+    def _write_failure(self, ended: Ended, error: Exception) -> bool:
+        detail = f"The end of the job can't be written: {type(error).__name__}."
+        try:
+            return self._fail(ended.claimed, Outcome("failed", code="end-unwritable", detail=detail, charged=True))
+        except PyMongoError:
+            return False  # the lease runs out, and the sweep takes over
+
+    def _write(self, ended: Ended) -> bool:
+        claimed, outcome = ended.claimed, ended.outcome
+        match outcome.ending:
+            case "succeeded":
+                return self._store.succeed(claimed, outcome.result)
+            case "failed":
+                return self._fail(claimed, outcome)
+            case "cancelled":
+                return self._store.finish_cancelled(claimed)
+            case "retry" | "deferred":
+                return self._put_aside(claimed, outcome)
+            case "given_back":
+                return self._give_back(claimed)
+            case "lost":
+                return False
+
+    def _fail(self, claimed: Claimed, outcome: Outcome) -> bool:
+        return self._store.fail(claimed, self._problem(claimed, outcome), charged=outcome.charged)
+
+    def _put_aside(self, claimed: Claimed, outcome: Outcome) -> bool:
+        shown = self._problem(claimed, outcome) if outcome.charged else None
+        written = self._store.wait(claimed, reason=outcome.reason, delay_s=outcome.delay_s, problem=shown)
+        if written and (lane := queue_of(claimed.kind)):
+            self._lanes.defer_soon(lane, claimed.member, outcome.delay_s)
+        return written
+
+    def _give_back(self, claimed: Claimed) -> bool:
+        written = self._store.give_back(claimed)
+        if written and (lane := queue_of(claimed.kind)):
+            self._lanes.admit_soon(lane, [(claimed.member, claimed.priority)])
+        return written
+
+    def _problem(self, claimed: Claimed, outcome: Outcome) -> dict[str, object]:
+        return problem(outcome.code, outcome.detail, attempt=claimed.attempt + 1, now=self._clock.now())
+
+    def _account(self, ended: Ended, *, written: bool) -> None:
+        claimed, outcome = ended.claimed, ended.outcome
+        if not written:
+            REFUSED_WRITES.labels("finish").inc()
+            log.warning("job.end_refused", kind=claimed.kind, job_id=claimed.job_id, ending=outcome.ending)
+            return
+        ENDED.labels(claimed.kind, outcome.ending).inc()
+        RUN_SECONDS.labels(claimed.kind).observe(ended.took_s)
+        self._events.ended(claimed, outcome, ended.took_s)
+        log.info(
+            "job.ended",
+            ending=outcome.ending,
+            kind=claimed.kind,
+            job_id=claimed.job_id,
+            request_id=claimed.request_id,
+            attempt=claimed.attempt + outcome.charged,
+            took_s=round(ended.took_s, 4),
+        )

@@ -1,0 +1,173 @@
+"""What a handler works with: its organization's data, its checkpoint, and the word that it has to stop.
+
+Everything a handler writes goes through `write`: one transaction that first moves the job's fence. A worker whose
+lease was lost finds a higher number there and writes nothing.
+"""
+
+import threading
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from typing import Any, TypeVar
+
+import orjson
+from common.tenancy.control import ControlPlane
+from common.tenancy.scope import OrgScope
+from pymongo.client_session import ClientSession
+
+from common.errors import CancelRequested, GivenBack, JobFailed, LeaseLost
+from common.ids import JobId, OrgId
+from common.jobs.record import CHECKPOINT_MAX_BYTES
+from common.jobs.store import Claimed
+from common.logs import get_logger
+from common.services import Services
+from common.storage.blob_store import BlobStore
+from common.tenancy import fences
+from common.tenancy.fences import FENCES
+
+T = TypeVar("T")
+SHOWN_EVERY_S = 0.5
+
+
+class Signals:
+    """What may stop a handler from outside; the worker's child knows, a test may say anything."""
+
+    def lease_lost(self) -> bool:
+        """Tell whether the lease was lost."""
+        return False
+
+    def cancel_requested(self) -> bool:
+        """Tell whether the job is to be cancelled."""
+        return False
+
+    def closing(self) -> bool:
+        """Tell whether the worker takes no more work."""
+        return False
+
+
+class Context:
+    """One run of one job."""
+
+    def __init__(self, services: Services, claimed: Claimed, signals: Signals | None = None) -> None:
+        self.services = services
+        self.claimed = claimed
+        self.org_id: OrgId = claimed.org_id
+        self.job_id: JobId = claimed.job_id
+        self.claim = claimed.claim
+        self.request_id = claimed.request_id
+        self.log = get_logger()
+        self._signals = signals or Signals()
+        self._shown_at = 0.0
+        self._advanced = False
+
+    @property
+    def blobs(self) -> BlobStore:
+        """Return the store of files."""
+        return self.services.blobs
+
+    @cached_property
+    def scope(self) -> OrgScope:
+        """Return the organization's data, for reading."""
+        return self._scope.reading()
+
+    @property
+    def may_interrupt(self) -> bool:
+        """Tell whether this thread can take the soft limit's signal."""
+        return threading.current_thread() is threading.main_thread()
+
+    def resume(self) -> Mapping[str, Any] | None:
+        """Return the last checkpoint, or `None` if there is none yet.
+
+        Moves the fence first: from here on no earlier claim can write, so what is read now stays so.
+        """
+        collection = self._scope[FENCES]
+        return fences.move(collection, self.job_id, self.claim, self.services.clock.now())
+
+    def write(
+        self,
+        work: Callable[[OrgScope], T],
+        *,
+        checkpoint: Mapping[str, Any] | None = None,
+        done: int | None = None,
+        total: int | None = None,
+        stage: str | None = None,
+    ) -> T:
+        """Make *work*'s writes, and store *checkpoint*, in one transaction behind the fence.
+
+        *work* may be run again by a transient conflict, so it changes nothing but through its scope.
+        Raises `LeaseLost` with nothing written, or, after the commit, whatever `progress` raises.
+        """
+        _bound_checkpoint(checkpoint)
+        now = self.services.clock.now()
+
+        def fenced(scope: OrgScope) -> T:
+            fences.move(scope[FENCES], self.job_id, self.claim, now, checkpoint=checkpoint)
+            return work(scope)
+
+        result = self._scope.transaction(fenced)
+        self._advanced = self._advanced or checkpoint is not None
+        if done is not None:
+            self.progress(done, total, stage)
+        else:
+            self.stop_if_asked()
+        return result
+
+    def write_control(self, work: Callable[[ControlPlane, ClientSession], T]) -> T:
+        """Make *work*'s writes to the control plane in one transaction behind the fence that stands there.
+
+        Raises `LeaseLost` with nothing written.
+        """
+        control = self.services.control
+        now = self.services.clock.now()
+
+        def fenced(session: ClientSession) -> T:
+            fences.move(control.fences, self.job_id, self.claim, now, session=session)
+            return work(control, session)
+
+        return control.transaction(fenced)
+
+    def checkpoint(
+        self,
+        state: Mapping[str, Any],
+        done: int | None = None,
+        total: int | None = None,
+        stage: str | None = None,
+    ) -> None:
+        """Store *state*, at most 64 KiB of it, as where to go on from. Raises like `write`."""
+        self.write(lambda _scope: None, checkpoint=state, done=done, total=total, stage=stage)
+
+    def progress(self, done: int, total: int | None = None, stage: str | None = None) -> None:
+        """Show how far the job is, at most twice a second, and stop if asked.
+
+        Raises `LeaseLost`, `CancelRequested` or `GivenBack`.
+        """
+        now = self.services.clock.monotonic()
+        if now - self._shown_at >= SHOWN_EVERY_S or done == total:
+            self._shown_at = now
+            shown = {"done": done, "total": total, "stage": stage}
+            store = self.services.jobs
+            if not store.note_progress(self.claimed, shown, advanced=self._advanced):
+                raise LeaseLost("Another worker has this job now.")
+            self._advanced = False
+        self.stop_if_asked()
+
+    def stop_if_asked(self) -> None:
+        """Return if the handler may go on. Raises `LeaseLost`, `CancelRequested` or `GivenBack`."""
+        if self._signals.lease_lost():
+            raise LeaseLost("Another worker has this job now.")
+        if self._signals.cancel_requested():
+            raise CancelRequested("The job was asked to stop.")
+        if self._signals.closing():
+            raise GivenBack("This worker is shutting down.")
+
+    @cached_property
+    def _scope(self) -> OrgScope:
+        return self.services.scope(self.org_id)
+
+
+def _bound_checkpoint(checkpoint: Mapping[str, Any] | None) -> None:
+    size_bytes = len(orjson.dumps(dict(checkpoint))) if checkpoint is not None else 0
+    if size_bytes > CHECKPOINT_MAX_BYTES:
+        raise JobFailed(
+            f"A checkpoint of {size_bytes} bytes is over the {CHECKPOINT_MAX_BYTES} that are kept.",
+            code="checkpoint-too-large",
+        )

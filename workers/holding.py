@@ -1,0 +1,94 @@
+"""What a child holds at this moment, told to its parent through shared memory."""
+
+import os
+import threading
+import time
+from typing import Any
+
+from common.jobs.kind import KINDS
+from common.jobs.store import Claimed
+from workers.context import Signals
+from workers.slots import Slot
+
+HARD_LIMIT_OF_UNKNOWN_KINDS_S = 60.0
+
+
+class Holding:
+    """The leases of one child, and its carrier. Written by its two threads, read by the parent."""
+
+    def __init__(self, slot: Slot) -> None:
+        self._slot = slot
+        self._lock = threading.Lock()
+        self._carrier: str | None = None
+        self._leases: dict[str, dict[str, Any]] = {}
+        self._post()
+
+    def carrier(self, identity: str | None) -> None:
+        """Note the carrier that this child works for."""
+        with self._lock:
+            self._carrier = identity
+            self._post()
+
+    def add(self, claimed: Claimed) -> None:
+        """Note a lease, with the moment at which the parent kills this process for it."""
+        kind = KINDS.get(claimed.kind)
+        limit_s = kind.terms.time_limit_s if kind else HARD_LIMIT_OF_UNKNOWN_KINDS_S
+        lease = {
+            "org_id": claimed.org_id,
+            "job_id": claimed.job_id,
+            "kind": claimed.kind,
+            "token": claimed.token,
+            "losses": claimed.losses,
+            "priority": claimed.priority,
+            "ends_at": time.monotonic() + limit_s,
+        }
+        with self._lock:
+            self._leases[claimed.token] = lease
+            self._post()
+
+    def remove(self, claimed: Claimed) -> None:
+        """Note that a lease is no longer held."""
+        with self._lock:
+            self._leases.pop(claimed.token, None)
+            self._post()
+
+    def ended(self, claimed: Claimed) -> None:
+        """Note that the handler ended: what is left is to write it down, so its limit of time no longer counts."""
+        with self._lock:
+            lease = self._leases.get(claimed.token)
+            if lease is not None:
+                lease["ends_at"] = None
+                self._post()
+
+    def _post(self) -> None:
+        self._slot.held.post({"pid": os.getpid(), "carrier": self._carrier, "leases": list(self._leases.values())})
+
+
+class NotesOfTheParent(Signals):
+    """What the parent says about one lease; reading it costs no I/O."""
+
+    def __init__(self, slot: Slot, claimed: Claimed, is_closing: Any) -> None:
+        self._slot = slot
+        self._token = claimed.token
+        self._is_closing = is_closing
+        self._number = -1
+        self._notes: dict[str, Any] = {}
+
+    def lease_lost(self) -> bool:
+        """Tell whether the parent found the lease lost."""
+        return self._token in self._read().get("lost", ())
+
+    def cancel_requested(self) -> bool:
+        """Tell whether the record asks for the job to be cancelled."""
+        return self._token in self._read().get("cancelled", ())
+
+    def closing(self) -> bool:
+        """Tell whether the worker is shutting down."""
+        return bool(self._is_closing())
+
+    def _read(self) -> dict[str, Any]:
+        number = self._slot.notes.number
+        if number != self._number:
+            self._notes = self._slot.notes.read() or {}
+            self._number = number
+        return self._notes

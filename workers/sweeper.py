@@ -1,0 +1,69 @@
+"""A sweeper: `python -m workers.sweeper`. Run two; one leads, the other takes over when it is gone."""
+
+import signal
+import sys
+import threading
+from types import FrameType
+
+from pymongo.errors import PyMongoError
+
+from common import logs, metrics
+from common.config import Settings, current
+from common.errors import Misconfigured, Unavailable
+from common.jobs.sweep import Leadership, Sweep
+from common.services import Services
+
+LEAD_LASTS_SWEEPS = 3
+log = logs.get_logger()
+
+
+def sweep_until(stopped: threading.Event, services: Services) -> None:
+    """Sweep whenever we lead, until *stopped* is set; then let the other one lead at once."""
+    sweep_s = services.settings.sweep_s
+    leadership = Leadership(services.control, ttl_s=LEAD_LASTS_SWEEPS * sweep_s)
+    sweep = Sweep(
+        services.control,
+        services.jobs,
+        services.lanes,
+        services.broker,
+        services.clock,
+        still_leading=leadership.hold,
+    )
+    led = False
+    while not stopped.wait(sweep_s):
+        try:
+            leads = leadership.hold()
+            if leads != led:
+                log.info("sweeper.leads" if leads else "sweeper.follows")
+                led = leads
+            if leads:
+                sweep.once()
+        except (Unavailable, PyMongoError) as error:
+            metrics.SWALLOWED.labels("sweep").inc()
+            log.warning("sweep.failed", error=type(error).__name__)
+    leadership.release()
+
+
+def main(settings: Settings) -> None:
+    """Run one sweeper until SIGTERM or SIGINT."""
+    logs.configure(process="sweeper", as_json=settings.log_format == "json", level=settings.log_level)
+    stopped = threading.Event()
+
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        stopped.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, stop)
+    services = Services.open(settings, process="sweeper")
+    services.prepare()
+    metrics.serve(settings.metrics_host, settings.metrics_port)
+    log.info("sweeper.ready", every_s=settings.sweep_s)
+    sweep_until(stopped, services)
+    services.close()
+
+
+if __name__ == "__main__":
+    try:
+        main(current())
+    except Misconfigured as error:
+        sys.exit(error.detail)
