@@ -61,7 +61,7 @@ def _work(place: Place, carrier: str) -> int:
     while True:
         stays = time.monotonic() < leaves_at and not place.is_closing()
         if not stays:
-            place.services.lanes.leave_with(place.queue, carrier, settled)
+            place.services.lanes.part(place.queue, carrier, settled)
             return count
         linger_s = place.services.settings.linger_s
         member = place.services.lanes.take(place.queue, carrier, linger_s=linger_s, settled=settled)

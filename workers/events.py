@@ -1,6 +1,6 @@
 """Events for Flower: each job under its own kind and id, through Celery's dispatcher, many in a message.
 
-A failed attempt shows as FAILURE, a deferral or a retry as RETRY, a cancel as REVOKED. Nothing is sent while nobody
+A failed attempt shows as FAILURE, a deferral or retry as RETRY, a cancel as REVOKED. Nothing is sent while nobody
 listens, and nothing of a payload ever is.
 """
 

@@ -3,7 +3,7 @@
 It runs in threads of the parent process, so that a busy handler can't starve it:
 
 - guard, each second: reads what each child holds; renews leases every third of their life; tells lost and
-  cancelled ones; kills a child over its hard limit, or frozen for longer than a lease; gives back what a dead child held.
+  cancelled ones; kills a child over its hard limit or frozen longer than a lease; gives back what a dead one held.
 - beat, each second: the worker's sign of life: its slots, its carriers, what was claimed.
 - due, at the next due time: queues the jobs whose time has come.
 """

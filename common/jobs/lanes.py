@@ -79,7 +79,7 @@ class Lanes:
         raw = self._call(queue, "take", carrier, int(linger_s * 1000), *map(str, settled))
         return Member.parse(raw) if raw else None
 
-    def leave_with(self, queue: str, carrier: str, settled: Sequence[Member]) -> None:
+    def part(self, queue: str, carrier: str, settled: Sequence[Member]) -> None:
         """Settle what was taken last and forget the carrier; another is sent if work is waiting."""
         self._call(queue, "part", carrier, *map(str, settled))
 
