@@ -45,7 +45,7 @@ Ending = Literal["succeeded", "failed", "retry", "deferred", "cancelled", "given
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a run of a handler ended; *delay_s* and *reason* are for a job that waits, *code* for one that failed."""
+    """How a run of a handler ended; *delay_s* and *reason* are for one that waits, *code* for one that failed."""
 
     ending: Ending
     result: Any = None

@@ -1,0 +1,1 @@
+"""Organizations and their people: signing up, provisioning, signing in."""

@@ -1,0 +1,63 @@
+"""Provisioning an organization: what is asked, and the one transaction that makes it."""
+
+from typing import Any
+
+from pymongo.client_session import ClientSession
+
+from common.clock import Clock
+from common.errors import JobFailed
+from common.ids import OrgId, new_id
+from common.jobs.kind import Job
+from common.organizations.people import person_document
+from common.tenancy.control import ControlPlane
+
+
+class ProvisionOrganization(Job, name="organizations.provision", queue="organizations", time_limit_s=60):
+    """Make the organization that the reservation of *slug* describes, with its first admin: both or neither."""
+
+    org_id: str
+    slug: str
+
+
+def make(
+    control: ControlPlane, session: ClientSession, job: ProvisionOrganization, database: str, clock: Clock
+) -> None:
+    """Write organization, admin and slug in the transaction of *session*; a second time it changes nothing.
+
+    Raises `JobFailed` with code `slug-taken` if the reservation is another's by now.
+    """
+    reservation = control.slugs.find_one({"_id": job.slug, "org_id": job.org_id}, session=session)
+    if reservation is None:
+        raise JobFailed(f"The slug {job.slug} was taken by another sign-up.", code="slug-taken")
+    if reservation["state"] == "taken":
+        return  # done by an earlier run of this job
+    control.organizations.insert_one(_organization(job, reservation, database, clock), session=session)
+    control.users.insert_one(_admin(job, reservation, clock), session=session)
+    # The hash leaves with this step: from now on it stands with the person alone.
+    control.slugs.replace_one(
+        {"_id": job.slug},
+        {"org_id": job.org_id, "job_id": reservation["job_id"], "state": "taken", "at": clock.now()},
+        session=session,
+    )
+
+
+def _organization(job: ProvisionOrganization, reservation: Any, database: str, clock: Clock) -> dict[str, Any]:
+    return {
+        "_id": job.org_id,
+        "name": reservation["name"],
+        "slug": job.slug,
+        "tier": reservation["tier"],
+        "placement": {"mode": "pooled", "database": database},
+        "created_at": clock.now(),
+    }
+
+
+def _admin(job: ProvisionOrganization, reservation: Any, clock: Clock) -> dict[str, Any]:
+    return person_document(
+        user_id=new_id(),
+        org_id=OrgId(job.org_id),
+        email=reservation["admin"]["email"],
+        role="admin",
+        password_hash=reservation["admin"]["password_hash"],
+        clock=clock,
+    )

@@ -1,0 +1,36 @@
+"""Collections of tenants' data, each declared beside the family that it serves, with its indexes."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from pymongo import IndexModel
+
+_DECLARED: dict[str, "TenantCollection"] = {}
+TENANT_COLLECTIONS: Mapping[str, "TenantCollection"] = MappingProxyType(_DECLARED)
+
+INDEXES_WITHOUT_ORGANIZATION = {
+    ("fences", "expiry"): "a TTL index holds one date and serves no query",
+}
+"""The indexes of tenant data that do not begin with `org_id`, with their reasons."""
+
+
+@dataclass(frozen=True, eq=False)
+class TenantCollection:
+    """One collection of the data plane. Declaring it registers it; only registered ones can be reached.
+
+    Raises `TypeError` for an index that does not begin with `org_id` and is not listed above.
+    """
+
+    name: str
+    indexes: tuple[IndexModel, ...]
+
+    def __post_init__(self) -> None:
+        for index in self.indexes:
+            document = index.document
+            first = next(iter(document["key"]))
+            if first != "org_id" and (self.name, document["name"]) not in INDEXES_WITHOUT_ORGANIZATION:
+                raise TypeError(f"The index {document['name']} of {self.name} does not begin with org_id.")
+        if self.name in _DECLARED and _DECLARED[self.name].indexes is not self.indexes:
+            raise TypeError(f"Two collections are called {self.name}.")
+        _DECLARED[self.name] = self

@@ -1,0 +1,78 @@
+"""The control plane: the shared collections that know organizations, people and jobs."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
+
+import pymongo
+from pymongo import ASCENDING, IndexModel, MongoClient
+from pymongo.client_session import ClientSession
+from pymongo.collection import Collection
+from pymongo.errors import OperationFailure
+
+T = TypeVar("T")
+
+_OWN_INDEXES: Mapping[str, Sequence[IndexModel]] = {
+    "organizations": (IndexModel([("slug", ASCENDING)], unique=True, name="slug"),),
+    "users": (IndexModel([("org_id", ASCENDING), ("email", ASCENDING)], unique=True, name="email"),),
+    "slugs": (IndexModel([("org_id", ASCENDING)], name="org"),),
+    "jobs": (),
+    "idempotency": (),
+    # A fence outlives its job's record, then goes.
+    "fences": (IndexModel([("moved_at", ASCENDING)], expireAfterSeconds=100 * 24 * 3600, name="expiry"),),
+    "leases": (),
+    "signing_keys": (),
+    "platform_state": (),
+}
+
+
+class ControlPlane:
+    """The collections of the control database: majority, journaled, read from the primary.
+
+    *indexes* are those of collections whose rules live elsewhere (jobs, idempotency).
+    """
+
+    def __init__(
+        self, client: "MongoClient[Any]", database: str, indexes: Mapping[str, Sequence[IndexModel]]
+    ) -> None:
+        self._client = client
+        self._database = client[database]
+        self._indexes = {**_OWN_INDEXES, **indexes}
+        self.organizations: Collection[Any] = self._database["organizations"]
+        self.users: Collection[Any] = self._database["users"]
+        self.slugs: Collection[Any] = self._database["slugs"]
+        self.jobs: Collection[Any] = self._database["jobs"]
+        self.idempotency: Collection[Any] = self._database["idempotency"]
+        self.fences: Collection[Any] = self._database["fences"]
+        self.leases: Collection[Any] = self._database["leases"]
+        self.signing_keys: Collection[Any] = self._database["signing_keys"]
+        self.platform_state: Collection[Any] = self._database["platform_state"]
+
+    def transaction(self, work: Callable[[ClientSession], T]) -> T:
+        """Run *work* in one transaction; a transient conflict runs it again, for at most 20 seconds."""
+        return in_transaction(self._client, work)
+
+    def ensure_indexes(self) -> None:
+        """Make the collections and their indexes; safe to repeat and to run in many processes."""
+        for name, indexes in self._indexes.items():
+            ensure_collection(self._database, name, indexes)
+
+
+def in_transaction(client: "MongoClient[Any]", work: Callable[[ClientSession], T]) -> T:
+    """Run *work* in one transaction of *client*. Raises `PyMongoError` if it can't be committed in 20 seconds."""
+    with pymongo.timeout(_TRANSACTION_S), client.start_session() as session:
+        return session.with_transaction(work)
+
+
+def ensure_collection(database: Any, name: str, indexes: Sequence[IndexModel]) -> None:
+    """Make one collection with its indexes, unless they are there."""
+    try:
+        database.create_collection(name, check_exists=False)
+    except OperationFailure as error:
+        if error.code != _NAMESPACE_EXISTS:
+            raise
+    if indexes:
+        database[name].create_indexes(list(indexes))
+
+
+_NAMESPACE_EXISTS = 48
+_TRANSACTION_S = 20

@@ -1,0 +1,101 @@
+"""The registry of organizations: who they are, and where their data is placed."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+from pymongo import MongoClient
+
+from common.clock import Clock
+from common.errors import NotFound
+from common.ids import PLATFORM, OrgId
+from common.tenancy.collections import TENANT_COLLECTIONS
+from common.tenancy.control import ControlPlane, ensure_collection
+from common.tenancy.scope import OrgScope
+
+Tier = Literal["free", "standard", "enterprise"]
+REMEMBERED_S = 5.0
+REMEMBERED_MOST = 10_000
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where an organization's data lives."""
+
+    mode: Literal["pooled", "dedicated"]
+    database: str
+
+
+@dataclass(frozen=True)
+class Organization:
+    """An organization, as everybody here sees it."""
+
+    org_id: OrgId
+    name: str
+    slug: str
+    tier: Tier
+    placement: Placement
+    created_at: datetime
+
+
+class Registry:
+    """Looks organizations up, remembers them for five seconds, and routes to their database."""
+
+    def __init__(
+        self, control: ControlPlane, client: "MongoClient[Any]", databases: Sequence[str], clock: Clock
+    ) -> None:
+        self._organizations = control.organizations
+        self._client = client
+        self._databases = tuple(databases)
+        self._clock = clock
+        self._remembered: dict[OrgId, tuple[float, Organization]] = {}
+
+    def get(self, org_id: OrgId) -> Organization:
+        """Return the organization. Raises `NotFound`."""
+        known = self._remembered.get(org_id)
+        if known and self._clock.monotonic() - known[0] < REMEMBERED_S:
+            return known[1]
+        found = self._organizations.find_one({"_id": org_id})
+        if found is None:
+            raise NotFound("There is no such organization.")
+        organization = read_organization(found)
+        if len(self._remembered) >= REMEMBERED_MOST:
+            self._remembered.clear()
+        self._remembered[org_id] = (self._clock.monotonic(), organization)
+        return organization
+
+    def by_slug(self, slug: str) -> Organization | None:
+        """Return the organization of that slug, or `None`."""
+        found = self._organizations.find_one({"slug": slug})
+        return read_organization(found) if found else None
+
+    def scope(self, org_id: OrgId) -> OrgScope:
+        """Return the only way to that organization's data. Raises `NotFound`."""
+        if org_id == PLATFORM:
+            return OrgScope(org_id, self._client, self._databases[0])
+        return OrgScope(org_id, self._client, self.get(org_id).placement.database)
+
+    def choose_database(self, org_id: OrgId) -> str:
+        """Return the database for a new pooled organization: spread evenly, the same for the same id."""
+        number = int.from_bytes(hashlib.sha256(org_id.encode()).digest()[:8], "big")
+        return self._databases[number % len(self._databases)]
+
+    def prepare_databases(self) -> None:
+        """Make every declared collection with its indexes in every data database; safe to repeat."""
+        for database in self._databases:
+            for collection in TENANT_COLLECTIONS.values():
+                ensure_collection(self._client[database], collection.name, collection.indexes)
+
+
+def read_organization(document: Mapping[str, Any]) -> Organization:
+    """Read MongoDB's *document*."""
+    return Organization(
+        org_id=OrgId(document["_id"]),
+        name=document["name"],
+        slug=document["slug"],
+        tier=document["tier"],
+        placement=Placement(**document["placement"]),
+        created_at=document["created_at"],
+    )

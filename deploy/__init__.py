@@ -1,0 +1,1 @@
+"""How Fairway is run."""

@@ -1,0 +1,1 @@
+"""The whole stack on one machine: real servers, every process, one supervisor."""

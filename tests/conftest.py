@@ -1,0 +1,86 @@
+"""Real servers for every test that asks: one MongoDB and one Redis a session, fresh databases a test."""
+
+import itertools
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pymongo
+import pytest
+import redis
+
+sys.path[:0] = [str(Path(__file__).parent / "kinds")]
+for _name in [name for name in os.environ if name.startswith("FAIRWAY_")]:
+    del os.environ[_name]
+
+from common.config import Settings  # noqa: E402 (after the path and the environment are as the tests need them)
+from deploy.local.servers import Mongo, Redis  # noqa: E402
+
+_numbers = itertools.count()
+REDIS_DATABASES = 16
+
+
+@dataclass(frozen=True)
+class Servers:
+    """The servers of this session."""
+
+    mongo: Mongo
+    redis: Redis
+
+
+@pytest.fixture(scope="session")
+def servers() -> Iterator[Servers]:
+    """Start the servers; a missing one is a failure, never a skip."""
+    folder = Path(tempfile.mkdtemp(prefix="fairway-tests-"))
+    both = Servers(Mongo(folder), Redis(folder))
+    try:
+        both.mongo.start()
+        both.redis.start()
+        yield both
+    finally:
+        both.redis.stop()
+        both.mongo.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def mongo_url(servers: Servers) -> str:
+    """Return the address of the session's MongoDB."""
+    return servers.mongo.url
+
+
+@pytest.fixture
+def redis_url(servers: Servers) -> str:
+    """Return the address of a Redis database of the session."""
+    return servers.redis.url(1)
+
+
+@pytest.fixture
+def settings(servers: Servers, tmp_path: Path) -> Iterator[Settings]:
+    """Return settings with databases of this test's own, dropped afterwards."""
+    number = next(_numbers)
+    pair = number % (REDIS_DATABASES // 2)
+    own = Settings(
+        mongo_url=servers.mongo.url,
+        broker_url=servers.redis.url(2 * pair),
+        redis_url=servers.redis.url(2 * pair + 1),
+        control_database=f"test_{number}",
+        data_databases=(f"test_{number}_data_1", f"test_{number}_data_2"),
+        data_dir=tmp_path / "data",
+        lease_s=2,
+        sweep_s=0.3,
+        linger_s=0.2,
+        grace_s=5,
+        attempts_per_minute=100_000,
+    )
+    for url in (own.broker_url, own.redis_url):
+        with redis.Redis.from_url(url.get_secret_value()) as client:
+            client.flushdb()
+    yield own
+    with pymongo.MongoClient(servers.mongo.url) as client:
+        for name in (own.control_database, *own.data_databases):
+            client.drop_database(name)
