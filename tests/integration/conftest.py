@@ -1,0 +1,143 @@
+"""A process's services on real servers, and a worker's child without Celery around it."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import pytest
+
+from common.caller import Caller
+from common.clock import SystemClock
+from common.config import Settings
+from common.ids import JobId, OrgId, new_id
+from common.jobs.lanes import Member
+from common.jobs.record import JobRecord
+from common.jobs.store import Claimed
+from common.services import Services
+from workers import runner
+from workers.context import Context, Signals
+from workers.runner import Outcome, run
+
+CLOCK = SystemClock()
+
+
+@pytest.fixture
+def services(settings: Settings) -> Iterator[Services]:
+    """Return the services of one process, with every collection and index made."""
+    runner.discover()
+    made = Services(settings)
+    made.prepare()
+    yield made
+    made.close()
+
+
+def make_organization(services: Services, name: str = "Acme") -> OrgId:
+    """Put an active organization there, without a sign-up."""
+    org_id = OrgId(new_id())
+    services.control.organizations.insert_one(
+        {
+            "_id": org_id,
+            "name": name,
+            "slug": f"o{org_id.replace('-', '')}"[:39],
+            "tier": "free",
+            "placement": {"mode": "pooled", "database": services.registry.choose_database(org_id)},
+            "created_at": services.clock.now(),
+        }
+    )
+    return org_id
+
+
+@pytest.fixture
+def org_id(services: Services) -> OrgId:
+    """Return an organization."""
+    return make_organization(services)
+
+
+def caller_of(org_id: OrgId) -> Caller:
+    """Return an admin of that organization."""
+    return Caller(org_id=org_id, user_id="somebody", role="admin", request_id="a-request")
+
+
+@pytest.fixture
+def caller(org_id: OrgId) -> Caller:
+    """Return an admin of the organization."""
+    return caller_of(org_id)
+
+
+@dataclass
+class Asked(Signals):
+    """What a test tells the handler."""
+
+    lost: bool = False
+    cancel: bool = False
+    close: bool = False
+
+    def lease_lost(self) -> bool:
+        return self.lost
+
+    def cancel_requested(self) -> bool:
+        return self.cancel
+
+    def closing(self) -> bool:
+        return self.close
+
+
+@dataclass
+class Slot:
+    """A worker's slot: takes, claims, runs and writes down through the real parts, in the test's own thread."""
+
+    services: Services
+    worker: str = "test-worker"
+    outcomes: list[Outcome] = field(default_factory=list)
+
+    def take(self, queue: str = "tickets") -> Member | None:
+        """Take the next job."""
+        return self.services.lanes.take(queue, "1-1", linger_s=0)
+
+    def claim(self, member: Member) -> Claimed | None:
+        """Claim it."""
+        return self.services.jobs.claim(member, self.worker)
+
+    def run(self, claimed: Claimed, signals: Signals | None = None) -> Outcome:
+        """Run its handler to an outcome."""
+        return run(claimed, Context(self.services, claimed, signals))
+
+    def write(self, claimed: Claimed, outcome: Outcome) -> bool:
+        """Write the outcome down, as the clerk does."""
+        from workers.clerk import Clerk, Ended
+        from workers.events import JobEvents
+
+        clerk = Clerk(
+            self.services.jobs,
+            self.services.lanes,
+            JobEvents(None, self.worker, self.services.broker),
+            self.services.clock,
+            lambda _claimed: None,
+        )
+        return clerk._write(Ended(claimed, outcome, 0.0))
+
+    def step(self, queue: str = "tickets") -> JobRecord | None:
+        """Do one job, if there is one, and return its record."""
+        member = self.take(queue)
+        if member is None:
+            return None
+        claimed = self.claim(member)
+        self.services.lanes.take(queue, "1-1", linger_s=0, settled=[member]) if claimed is None else None
+        if claimed is None:
+            return None
+        outcome = self.run(claimed)
+        self.outcomes.append(outcome)
+        self.services.lanes.forget(queue, [member])
+        self.write(claimed, outcome)
+        return self.services.jobs.get(claimed.org_id, claimed.job_id)
+
+
+@pytest.fixture
+def slot(services: Services) -> Slot:
+    """Return a slot of a worker."""
+    return Slot(services)
+
+
+@pytest.fixture
+def job_of(services: Services, org_id: OrgId) -> Callable[[JobId], JobRecord]:
+    """Return a function that reads a job of the organization."""
+    return lambda job_id: services.jobs.get(org_id, job_id)
