@@ -253,7 +253,8 @@ class JobStore:
         """Queue those of *members* whose time has come; return the queued ones with kind and priority."""
         ids = [member.job_id for member in members]
         orgs = list({member.org_id for member in members})
-        self._soon.update_many(
+        # With majority: the read below sees only what a majority has.
+        self._jobs.update_many(
             {
                 "_id": {"$in": ids},
                 "org_id": {"$in": orgs},

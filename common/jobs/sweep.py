@@ -9,7 +9,9 @@ Leading is a lease in MongoDB, so the healer does not depend on the patient. Eac
 import secrets
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import redis
@@ -27,6 +29,7 @@ from common.metrics import LOSSES, SLOTS, SWEEP_LAG, SWEPT, WAITING
 from common.tenancy.control import ControlPlane
 
 PAGE = 1_000
+_LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 log = get_logger()
 
 
@@ -50,18 +53,18 @@ class Leadership:
 
     def hold(self) -> bool:
         """Take or renew the lead; tell whether it is ours until the next third of its life."""
+        with suppress(DuplicateKeyError):  # the lease itself is made once, and is free then
+            self._leases.update_one(
+                {"_id": self._name}, {"$setOnInsert": {"owner": "", "expires_at": _LONG_AGO}}, upsert=True
+            )
         free = {"$or": [{"owner": self._me}, {"$expr": {"$lt": ["$expires_at", "$$NOW"]}}]}
         end = {"$dateAdd": {"startDate": "$$NOW", "unit": "millisecond", "amount": self._ttl_ms}}
         mine = {"owner": {"$literal": self._me}, "expires_at": end}
-        try:
-            self._leases.update_one({"_id": self._name, **free}, [{"$set": mine}], upsert=True)
-        except DuplicateKeyError:  # somebody else leads
-            return False
-        return True
+        return self._leases.update_one({"_id": self._name, **free}, [{"$set": mine}]).matched_count == 1
 
     def release(self) -> None:
         """Let another lead at once."""
-        self._leases.delete_one({"_id": self._name, "owner": self._me})
+        self._leases.update_one({"_id": self._name, "owner": self._me}, {"$set": {"expires_at": _LONG_AGO}})
 
 
 class Sweep:
