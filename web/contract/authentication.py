@@ -1,0 +1,57 @@
+"""Who asks: one Bearer token in one Authorization header; the organization comes from it and from nowhere else."""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, TypeVar
+
+from flask import g, request
+
+from common.caller import Caller, Role
+from common.errors import Forbidden, Unauthenticated
+from web.contract.services import services
+
+F = TypeVar("F", bound=Callable[..., Any])
+ANYONE: tuple[Role, ...] = ("operator", "admin", "member")
+
+
+def requires(*roles: Role) -> Callable[[F], F]:
+    """Let only callers of these roles in. Raises `Unauthenticated` or `Forbidden` in the view's place."""
+
+    def decorate(view: F) -> F:
+        @wraps(view)
+        def guarded(*args: Any, **kwargs: Any) -> Any:
+            caller = identify()
+            if caller.role not in roles:
+                raise Forbidden("Your role may not do this.")
+            g.caller = caller
+            return view(*args, **kwargs)
+
+        guarded.is_guarded = True  # type: ignore[attr-defined]
+        guarded._apidoc = getattr(view, "_apidoc", {})  # type: ignore[attr-defined]  # noqa: SLF001 (flask-smorest's)
+        return guarded  # type: ignore[return-value]
+
+    return decorate
+
+
+def caller() -> Caller:
+    """Return who asks; only in a view that `requires` somebody."""
+    found: Caller = g.caller
+    return found
+
+
+def identify() -> Caller:
+    """Read the credentials. Raises `Unauthenticated`."""
+    headers = request.headers.getlist("Authorization")
+    if len(headers) != 1 or "," in headers[0]:
+        raise Unauthenticated("Send one Authorization header: Bearer and an access token.")
+    scheme, _, token = headers[0].partition(" ")
+    if scheme.lower() != "bearer" or not token or token != token.strip():
+        raise Unauthenticated("Send Authorization: Bearer and an access token.")
+    claims = services().tokens.verify(token)
+    return Caller(
+        org_id=claims.org_id,
+        user_id=claims.user_id,
+        role=claims.role,
+        request_id=g.request_id,
+        only_job=claims.only_job,
+    )

@@ -1,0 +1,62 @@
+"""Idempotency-Key, for every POST that creates or starts something (draft-ietf-httpapi-idempotency-key-header)."""
+
+import hashlib
+import re
+from collections.abc import Callable
+from typing import Any
+
+import marshmallow as ma
+import orjson
+from flask import request
+
+from common.errors import Fault, Invalid
+from common.jobs.idempotency import Answer, Once
+from common.jobs.record import JobRecord
+
+HEADER = "Idempotency-Key"
+_KEY = re.compile(r"[\x21-\x7e]{1,255}\Z")
+_QUOTED = re.compile(r'"((?:[^"\\]|\\["\\])*)"\Z')
+
+
+class KeyHeader(ma.Schema):
+    """The header, for the document; it is read by `once`."""
+
+    key = ma.fields.String(
+        data_key=HEADER,
+        metadata={
+            "description": "1-255 visible ASCII characters; the same key and request give the first answer again"
+        },
+    )
+
+
+def once(
+    operation: str,
+    *,
+    scope: str,
+    request_parts: Any,
+    answer: Callable[[JobRecord], Answer],
+    shows_secret: bool = False,
+) -> Once | None:
+    """Return this request's use of a key, or `None` if it brought none.
+
+    *request_parts* is all that makes two requests the same. Raises `Invalid` for a key that is none.
+    """
+    given = request.headers.getlist(HEADER)
+    if not given:
+        return None
+    quoted = _QUOTED.match(given[0])
+    key = re.sub(r"\\(.)", r"\1", quoted[1]) if quoted else given[0]
+    if len(given) != 1 or not _KEY.match(key):
+        raise Invalid(
+            "An Idempotency-Key has 1 to 255 visible ASCII characters.",
+            [Fault("must be 1 to 255 visible ASCII characters", HEADER, "header")],
+        )
+    fingerprint = hashlib.sha256(orjson.dumps(request_parts, option=orjson.OPT_SORT_KEYS)).hexdigest()
+    return Once(
+        scope=scope,
+        operation=operation,
+        key=key,
+        fingerprint=fingerprint,
+        answer=answer,
+        shows_secret=shows_secret,
+    )

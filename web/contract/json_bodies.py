@@ -1,0 +1,120 @@
+"""Arguments of every operation: strict JSON, known fields only, every fault named."""
+
+from collections.abc import Mapping
+from typing import Any, NoReturn
+
+import marshmallow
+import orjson
+from flask import Request
+from flask_smorest import Blueprint as SmorestBlueprint
+from webargs.flaskparser import FlaskParser
+
+from common.errors import Fault, Invalid, NotParseable, TooLarge, WrongMediaType
+
+BODY_MAX_BYTES = 1024 * 1024
+DEPTH_MAX = 32
+ITEMS_MAX = 10_000
+
+
+class StrictParser(FlaskParser):
+    """Reads JSON by orjson: no NaN, no lone surrogates, no text under another media type."""
+
+    DEFAULT_UNKNOWN_BY_LOCATION = {  # noqa: RUF012 (webargs' own attribute)
+        "json": marshmallow.RAISE,
+        "query": marshmallow.RAISE,
+        "headers": marshmallow.EXCLUDE,
+    }
+
+    def load_json(self, req: Request, schema: Any) -> Any:
+        """Return the body's object. Raises `WrongMediaType`, `TooLarge`, `NotParseable` or `Invalid`."""
+        del schema
+        return read_json(req)
+
+    def handle_error(
+        self,
+        error: marshmallow.ValidationError,
+        req: Any,
+        schema: Any,
+        *,
+        error_status_code: Any,
+        error_headers: Any,
+    ) -> NoReturn:
+        """Raise `Invalid`, which names every field that is wrong."""
+        del req, schema, error_status_code, error_headers
+        raise Invalid("Some fields are not valid; see errors.", list(faults(error.messages))) from error
+
+
+class Blueprint(SmorestBlueprint):  # type: ignore[misc] # flask-smorest ships no types
+    """A family's operations, with our way of reading arguments."""
+
+    ARGUMENTS_PARSER = StrictParser()
+
+
+def read_json(req: Request) -> dict[str, Any]:
+    """Read an object from the request's body."""
+    if req.mimetype != "application/json":
+        raise WrongMediaType("Send a JSON object with Content-Type: application/json.")
+    if req.mimetype_params.get("charset", "utf-8").lower() not in {"utf-8", "utf8"}:
+        raise WrongMediaType("JSON is UTF-8; leave charset out.")
+    if req.headers.get("Content-Encoding", "identity") != "identity":
+        raise WrongMediaType("Send the body without Content-Encoding.")
+    if (req.content_length or 0) > BODY_MAX_BYTES:
+        raise TooLarge(f"A JSON body has at most {BODY_MAX_BYTES} bytes.")
+    req.max_content_length = BODY_MAX_BYTES
+    try:
+        body = orjson.loads(req.get_data(cache=False))
+    except orjson.JSONDecodeError as error:
+        raise NotParseable(f"The body is not JSON: {error}.") from error
+    if not isinstance(body, dict):
+        raise Invalid("The body must be a JSON object.", [Fault("must be an object", "")])
+    _bound(body)
+    return body
+
+
+def faults(messages: Any, path: str = "") -> list[Fault]:
+    """Flatten marshmallow's *messages* into one fault a sentence, with JSON pointers or parameter names."""
+    if isinstance(messages, Mapping):
+        return [
+            fault
+            for key, inner in messages.items()
+            for fault in (
+                _parameter_faults(inner)
+                if not path and key in {"query", "headers", "path"}
+                else faults(
+                    inner, path if (not path and key in {"json", "_schema"}) else f"{path}/{_escaped(str(key))}"
+                )
+            )
+        ]
+    sentences = messages if isinstance(messages, list) else [messages]
+    return [Fault(str(sentence)[:500], path) for sentence in sentences]
+
+
+def _parameter_faults(messages: Mapping[str, Any]) -> list[Fault]:
+    return [
+        Fault(str(sentence)[:500], str(name)[:200], "parameter")
+        for name, sentences in messages.items()
+        for sentence in (sentences if isinstance(sentences, list) else [sentences])
+    ]
+
+
+def _escaped(key: str) -> str:
+    return key.replace("~", "~0").replace("/", "~1")[:200]
+
+
+def _bound(body: Any) -> None:
+    """Refuse what is nested or numerous beyond reason. Raises `Invalid`."""
+    level, items = [body], 0
+    for _ in range(DEPTH_MAX):
+        inner: list[Any] = []
+        for value in level:
+            if isinstance(value, dict):
+                inner += value.values()
+            elif isinstance(value, list):
+                inner += value
+        items += len(inner)
+        if items > ITEMS_MAX:
+            raise Invalid(f"A body holds at most {ITEMS_MAX} values.", [Fault("too many values", "")])
+        if not inner:
+            return
+        level = inner
+    raise Invalid(f"A body is nested at most {DEPTH_MAX} deep.", [Fault("nested too deep", "")])

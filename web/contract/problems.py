@@ -1,0 +1,139 @@
+"""Problem documents (RFC 9457): every error leaves as one, with a type that the API serves as a page."""
+
+import re
+from collections.abc import Mapping
+from http import HTTPStatus
+from traceback import format_exception
+from typing import Any
+
+import orjson
+from flask import Flask, Response, g, request
+from pymongo.errors import PyMongoError
+from werkzeug.exceptions import HTTPException
+
+from common import errors
+from common.errors import Fault, Invalid, Refused, TooMany, Unavailable
+from common.jobs.idempotency import AlreadyAnswered
+from common.logs import get_logger
+
+MEDIA_TYPE = "application/problem+json"
+log = get_logger()
+
+TITLES: Mapping[str, str] = {
+    "not-parseable": errors.NotParseable.title,
+    "unauthenticated": errors.Unauthenticated.title,
+    "forbidden": errors.Forbidden.title,
+    "not-found": errors.NotFound.title,
+    "method-not-allowed": "This method is not offered here",
+    "not-acceptable": errors.NotAcceptable.title,
+    "conflict": errors.Conflict.title,
+    "too-large": errors.TooLarge.title,
+    "wrong-media-type": errors.WrongMediaType.title,
+    "invalid": errors.Invalid.title,
+    "idempotency-key-reused": "The Idempotency-Key was used for another request",
+    "too-many-requests": errors.TooMany.title,
+    "internal": "Something went wrong on our side",
+    "unavailable": errors.Unavailable.title,
+}
+"""Every type of problem that an answer may carry, with its title."""
+
+_OF_STATUS = {
+    400: "not-parseable",
+    404: "not-found",
+    405: "method-not-allowed",
+    406: "not-acceptable",
+    413: "too-large",
+    415: "wrong-media-type",
+    422: "invalid",
+    429: "too-many-requests",
+    503: "unavailable",
+}
+_DETAILS = {
+    404: "There is nothing at this address.",
+    405: "Use one of the methods in the Allow header.",
+    413: "The body is larger than this operation takes.",
+}
+
+
+def answer(
+    status: int, code: str, detail: str, *, extra: Mapping[str, Any] | None = None, title: str | None = None
+) -> Response:
+    """Return the problem as a response."""
+    body = {
+        "type": f"/problems/{code}",
+        "title": title or TITLES.get(code, code),
+        "status": status,
+        "detail": detail,
+        "instance": _plain(request.path),
+        "request_id": g.get("request_id"),
+        **(extra or {}),
+    }
+    return Response(orjson.dumps(body), status=status, content_type=MEDIA_TYPE)
+
+
+def register(app: Flask) -> None:
+    """Make every error of *app* leave as a problem."""
+    app.register_error_handler(Refused, _refused)
+    app.register_error_handler(Unavailable, _unavailable)
+    app.register_error_handler(PyMongoError, _without_mongo)
+    app.register_error_handler(AlreadyAnswered, _replayed)
+    app.register_error_handler(HTTPException, _http)
+    app.register_error_handler(Exception, _unexpected)
+
+
+def _refused(error: Refused) -> Response:
+    extra = dict(error.extra)
+    if isinstance(error, Invalid):
+        extra["errors"] = [_fault(fault) for fault in error.faults]
+    response = answer(error.status, error.code, error.detail, extra=extra, title=error.title)
+    if isinstance(error, errors.Unauthenticated):
+        response.headers["WWW-Authenticate"] = "Bearer"
+    if isinstance(error, TooMany):
+        response.headers["Retry-After"] = str(error.retry_after_s)
+    return response
+
+
+def _fault(fault: Fault) -> dict[str, str]:
+    return {"detail": fault.detail, fault.kind: fault.where}
+
+
+def _unavailable(error: Unavailable) -> Response:
+    response = answer(error.status, error.code, error.detail)
+    response.headers["Retry-After"] = str(error.retry_after_s)
+    return response
+
+
+def _without_mongo(error: PyMongoError) -> Response:
+    log.warning("mongo.unavailable", error=type(error).__name__)
+    return _unavailable(Unavailable("The database does not answer. Nothing was accepted; try again shortly."))
+
+
+def _replayed(replay: AlreadyAnswered) -> Response:
+    first = replay.answer
+    response = Response(orjson.dumps(first.body), status=first.status, content_type="application/json")
+    response.headers.update(first.headers)
+    response.headers["Idempotency-Replayed"] = "true"
+    return response
+
+
+def _http(error: HTTPException) -> Response:
+    status = error.code or 500
+    if status in {301, 302, 307, 308}:
+        return Response(status=404) if error.response is None else error.response  # type: ignore[return-value]
+    code = _OF_STATUS.get(status, "not-parseable" if status < HTTPStatus.INTERNAL_SERVER_ERROR else "internal")
+    detail = _DETAILS.get(status, error.description or "The request was refused.")
+    response = answer(status, code, detail)
+    for name, value in error.get_headers(request.environ):
+        if name in {"Allow", "Retry-After", "WWW-Authenticate"}:
+            response.headers[name] = value
+    return response
+
+
+def _unexpected(error: Exception) -> Response:
+    log.error("request.failed", error=type(error).__name__, trace="".join(format_exception(error))[-8000:])
+    return answer(500, "internal", "We have logged this under the request_id; please report it with that.")
+
+
+def _plain(path: str) -> str:
+    """Return *path* as it may be echoed: printable, and not without end."""
+    return re.sub(r"[^\x21-\x7e]", "?", path)[:500]

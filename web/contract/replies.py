@@ -1,0 +1,34 @@
+"""Answers: JSON by orjson, strong ETags, and the headers that every answer carries."""
+
+import hashlib
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+import orjson
+from flask import Flask, Response, request
+
+
+def register(app: Flask) -> None:
+    """Give every answer of *app* the headers that keep it private and inert."""
+    app.after_request(_guard)
+
+
+def one(body: Mapping[str, Any], *, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """Answer with a single resource and its strong ETag; 304 if the caller has it."""
+    encoded = orjson.dumps(body)
+    response = Response(encoded, status=status, content_type="application/json")
+    response.headers.update(headers or {})
+    if request.method in {"GET", "HEAD"} and status == HTTPStatus.OK:
+        response.set_etag(hashlib.sha256(encoded).hexdigest()[:32])
+        response.make_conditional(request)
+    return response
+
+
+def _guard(response: Response) -> Response:
+    headers = response.headers
+    headers.setdefault("Cache-Control", "private, no-store")
+    headers.setdefault("X-Content-Type-Options", "nosniff")
+    headers.setdefault("Referrer-Policy", "no-referrer")
+    headers.setdefault("Content-Security-Policy", "default-src 'none'; style-src 'self'; frame-ancestors 'none'")
+    return response

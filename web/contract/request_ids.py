@@ -1,0 +1,38 @@
+"""Request ids: taken if sane, made if absent, echoed, on every log line, and stored with the job."""
+
+import re
+import time
+
+import structlog
+from flask import Flask, Response, g, request
+
+from common.ids import new_id
+from common.logs import get_logger
+from common.metrics import REQUESTS
+
+HEADER = "X-Request-ID"
+_SANE = re.compile(r"[A-Za-z0-9._:-]{1,128}\Z")
+log = get_logger()
+
+
+def register(app: Flask) -> None:
+    """Give every request of *app* an id and a line in the log."""
+    app.before_request(_take)
+    app.after_request(_echo)
+
+
+def _take() -> None:
+    given = request.headers.get(HEADER, "")
+    g.request_id = given if _SANE.match(given) else new_id()
+    g.started = time.perf_counter()
+    structlog.contextvars.clear_contextvars()
+    structlog.contextvars.bind_contextvars(process="api", request_id=g.request_id)
+
+
+def _echo(response: Response) -> Response:
+    response.headers[HEADER] = g.get("request_id", "")
+    took_s = time.perf_counter() - g.get("started", time.perf_counter())
+    route = request.url_rule.rule if request.url_rule else "none"
+    REQUESTS.labels(route, response.status_code).observe(took_s)
+    log.info("request", method=request.method, route=route, status=response.status_code, took_s=round(took_s, 4))
+    return response
