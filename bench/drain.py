@@ -1,0 +1,75 @@
+"""Draining 5,000 accepted no-op jobs with two worker processes, one job at a time, against plain Celery made safe.
+
+The rate is taken between the first and the last mark that handlers leave, so starting workers is not in it. For us
+every job's final state is in MongoDB with a majority; a run whose jobs did not all end as succeeded does not count.
+"""
+
+import os
+import sys
+from collections.abc import Callable
+
+import redis
+
+from bench.rig import Rig, celery, child, pairs, report, rig, until
+
+JOBS = int(os.environ.get("BENCH_JOBS", "5000"))
+EVERY = 50
+
+
+def main() -> None:
+    """Measure and print."""
+    with rig() as made:
+        for variant, peer in (("safe", {}), ("safe and tuned", {"BENCH_TUNED": "1", "BENCH_PREFETCH": "4"})):
+            found = pairs(lambda: ours(made), lambda peer=peer: plain(made, peer))
+            report(f"drain {JOBS} no-ops, against Celery {variant}", found, "jobs/s", ">= 0.8" if not peer else "-")
+
+
+def ours(made: Rig) -> float:
+    """Return our jobs a second."""
+    made.empty()
+    environment = made.environment()
+    submit(environment)
+    command = celery("workers.app", "-Q", "fairway.bench", "-c", "2", "-n", "bench@%h", "-E")
+    with child(command, environment, made.folder / "ours.log"):
+        rate = _rate(made)
+        until(lambda: unfinished(made) == 0, 30, "every job's final state")
+    return rate
+
+
+def plain(made: Rig, peer: dict[str, str]) -> float:
+    """Return plain Celery's jobs a second."""
+    made.empty()
+    environment = made.environment(**peer)
+    script = f"from plain import noop\nfor n in range({JOBS}): noop.delay(n)"
+    with child([sys.executable, "-c", script], environment, made.folder / "plain.log") as producer:
+        producer.wait(120)
+    with child(celery("plain:tasks", "-c", "2", "-n", "plain@%h"), environment, made.folder / "plain.log"):
+        return _rate(made)
+
+
+def submit(environment: dict[str, str]) -> None:
+    """Accept the jobs through the platform's own code, from several threads."""
+    os.environ.update({key: value for key, value in environment.items() if key.startswith("FAIRWAY_")})
+    from bench.submit import submit_many
+
+    submit_many(JOBS)
+
+
+def unfinished(made: Rig) -> int:
+    """Count the jobs that have not succeeded."""
+    import pymongo
+
+    with pymongo.MongoClient(made.mongo.url) as client:
+        return client["bench"]["jobs"].count_documents({"state": {"$ne": "succeeded"}})
+
+
+def _rate(made: Rig) -> float:
+    with redis.Redis.from_url(made.redis.url(9)) as marks:
+        reached: Callable[[], bool] = lambda: marks.llen("drained") >= JOBS // EVERY  # noqa: E731 (a condition)
+        until(reached, 120, f"{JOBS} jobs")
+        stamps = sorted(float(one) for one in marks.lrange("drained", 0, -1))
+    return (len(stamps) - 1) * EVERY / (stamps[-1] - stamps[0])
+
+
+if __name__ == "__main__":
+    main()

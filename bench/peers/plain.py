@@ -1,0 +1,48 @@
+"""Plain Celery and plain Flask, as short as a good engineer would write them: late acknowledgement, no tracking."""
+
+import os
+
+from celery import Celery
+from flask import Flask, request
+
+import marks
+
+URL = os.environ["BENCH_BROKER_URL"]
+tasks = Celery("plain", broker=URL, backend=URL)
+tasks.conf.update(
+    task_acks_late=True,
+    task_reject_on_worker_lost=True,
+    worker_prefetch_multiplier=int(os.environ.get("BENCH_PREFETCH", "1")),
+    broker_connection_retry_on_startup=True,
+)
+if os.environ.get("BENCH_TUNED"):
+    tasks.conf.update(task_ignore_result=True, worker_enable_remote_control=False, result_backend=None)
+
+
+@tasks.task(name="noop")
+def noop(number: int) -> None:
+    """Do nothing, and leave a mark now and then."""
+    marks.every_50th(number)
+
+
+@tasks.task(name="stamp")
+def stamp() -> None:
+    """Say when it ran."""
+    marks.stamp()
+
+
+@tasks.task(name="accept", ignore_result=True)
+def accept(body: dict) -> None:
+    """Stand for heavy work that was accepted over HTTP; nobody runs it here."""
+
+
+app = Flask("plain")
+
+
+@app.post("/jobs")
+def post() -> tuple[dict, int]:
+    """Accept a job: parse it, check what matters, enqueue it."""
+    body = request.get_json()
+    if not isinstance(body.get("note"), str):
+        return {"error": "note must be text"}, 422
+    return {"id": accept.delay(body).id}, 202

@@ -1,0 +1,51 @@
+"""Accepts jobs in process, through the same code as the API."""
+
+import threading
+
+from common.caller import Caller
+from common.config import load
+from common.ids import OrgId, new_id
+from common.services import Services
+
+
+def services() -> Services:
+    """Return services on the benchmark's databases, with everything made and nothing in them."""
+    made = Services(load(), process="bench")
+    made.prepare()
+    made.control.jobs.delete_many({})
+    return made
+
+
+def organization(made: Services) -> Caller:
+    """Put an organization there, and return a caller of it."""
+    org_id = OrgId(new_id())
+    made.control.organizations.insert_one(
+        {
+            "_id": org_id,
+            "name": "Bench",
+            "slug": org_id[-12:],
+            "tier": "enterprise",
+            "placement": {"mode": "pooled", "database": made.settings.data_databases[0]},
+            "created_at": made.clock.now(),
+        }
+    )
+    return Caller(org_id=org_id, user_id="bench", role="admin", request_id="bench")
+
+
+def submit_many(count: int, threads: int = 16) -> None:
+    """Accept *count* no-op jobs from that many threads."""
+    from common.bench.do_nothing import DoNothing
+
+    made = services()
+    caller = organization(made)
+
+    def some(first: int) -> None:
+        for number in range(first, count, threads):
+            made.submit(caller, DoNothing(number=number, note="x"))
+
+    workers = [threading.Thread(target=some, args=(first,)) for first in range(threads)]
+    for one in workers:
+        one.start()
+    for one in workers:
+        one.join()
+    made.close()
