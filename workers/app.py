@@ -25,6 +25,9 @@ quarantine.install()
 app = Celery("fairway")
 app.config_from_object("celeryconfig")
 
+# The clerk's thread must not keep the handler's waiting for the interpreter while it encodes.
+SWITCH_S = 0.0002
+
 _slots = Slots()
 _post: "Post | None" = None
 _parent: Parent | None = None
@@ -101,6 +104,7 @@ def set_up_child(**_: Any) -> None:
     global _place  # noqa: PLW0603 (the task has no other way to its process's parts)
     if _post is None:
         return
+    sys.setswitchinterval(SWITCH_S)
     runner.discover()
     slot = _slots[current_process().index]
     holding = Holding(slot)

@@ -88,6 +88,7 @@ def _run(place: Place, member: Member) -> bool:
 
 def _wait(place: Place, carrier: str, linger_s: float) -> bool:
     """Wait for work in short steps, so that a closing worker is noticed; tell whether some came."""
+    place.clerk.hurry()
     ends_at = time.monotonic() + linger_s
     while (left_s := ends_at - time.monotonic()) > 0 and not place.is_closing():
         if place.services.lanes.wait(place.queue, carrier, min(WAIT_STEP_S, left_s)):

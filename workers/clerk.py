@@ -1,12 +1,13 @@
 """The clerk: a thread beside the handler that writes down how jobs ended, while the next one is being claimed.
 
 A job's lease is held, and renewed by the parent, until its end is written; dying before that only means that the
-job is run again, where its fence and its natural keys make the repetition harmless.
+job is run again, where its fence and its natural keys make the repetition harmless. Successes that come within a
+few milliseconds share a commit; an end never waits while there is nothing else to do.
 """
 
-import queue
 import threading
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from pymongo.errors import PyMongoError
@@ -21,7 +22,8 @@ from common.metrics import ENDED, REFUSED_WRITES, RUN_SECONDS
 from workers.events import JobEvents
 from workers.runner import Outcome
 
-IN_HAND_MAX = 1
+GROUP_MAX = 8
+COMPANY_S = 0.01
 FLUSH_EVERY_S = 0.25
 RETRY_EVERY_S = 1.0
 log = get_logger()
@@ -37,7 +39,7 @@ class Ended:
 
 
 class Clerk:
-    """Writes the ends of one child's jobs, in order; at most one waits while another is being written."""
+    """Writes the ends of one child's jobs; at most `GROUP_MAX` wait while others are being written."""
 
     def __init__(
         self, store: JobStore, lanes: Lanes, events: JobEvents, clock: Clock, released: Callable[[Claimed], None]
@@ -47,7 +49,10 @@ class Clerk:
         self._events = events
         self._clock = clock
         self._released = released
-        self._inbox: queue.Queue[Ended] = queue.Queue(IN_HAND_MAX)
+        self._lock = threading.Condition()
+        self._inbox: deque[Ended] = deque()
+        self._in_hand = 0
+        self._hurries = False
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._work, name="clerk", daemon=True)
 
@@ -56,27 +61,64 @@ class Clerk:
         self._thread.start()
 
     def put(self, ended: Ended) -> None:
-        """Hand over; waits while another end waits already, so that no more than two leases are held."""
-        self._inbox.put(ended)
+        """Hand over; waits while a whole group waits already, so that the leases held are bounded."""
+        with self._lock:
+            self._lock.wait_for(lambda: len(self._inbox) < GROUP_MAX)
+            self._inbox.append(ended)
+            if len(self._inbox) in {1, GROUP_MAX}:  # the ones between wake nobody
+                self._lock.notify_all()
+
+    def hurry(self) -> None:
+        """Say that nothing more comes for now: what was handed over is written at once."""
+        with self._lock:
+            if self._inbox:
+                self._hurries = True
+                self._lock.notify_all()
 
     def finish(self) -> None:
         """Return when all that was handed over is written and every event is sent."""
-        self._inbox.join()
+        self.hurry()
+        with self._lock:
+            self._lock.wait_for(lambda: not self._inbox and not self._in_hand)
         self._events.flush()
 
     def _work(self) -> None:
         while True:
-            try:
-                ended = self._inbox.get(timeout=FLUSH_EVERY_S)
-            except queue.Empty:
-                self._events.flush()
-                continue
-            try:
-                self._write_until_answered(ended)
-            finally:
-                self._released(ended.claimed)
-                self._inbox.task_done()
+            group = self._next_group()
+            for one in self._write_together(group):
+                self._write_until_answered(one)
+                self._released(one.claimed)
             self._events.flush_if_due()
+            with self._lock:
+                self._in_hand = 0
+                self._lock.notify_all()
+
+    def _next_group(self) -> Sequence[Ended]:
+        """Wait for an end, and a few milliseconds for others that share its commit."""
+        with self._lock:
+            while not self._lock.wait_for(lambda: self._inbox, FLUSH_EVERY_S):
+                self._events.flush()
+            self._lock.wait_for(lambda: self._hurries or len(self._inbox) >= GROUP_MAX, COMPANY_S)
+            group = list(self._inbox)
+            self._inbox.clear()
+            self._hurries, self._in_hand = False, len(group)
+            self._lock.notify_all()
+        return group
+
+    def _write_together(self, group: Sequence[Ended]) -> Sequence[Ended]:
+        """Write the successes of *group* in one commit; return what is still to be written one by one."""
+        together = [one for one in group if one.outcome.ending == "succeeded"]
+        if len(together) < 2:  # noqa: PLR2004 (one is no company)
+            return group
+        try:
+            written = self._store.succeed_many([(one.claimed, one.outcome.result) for one in together])
+        except Exception as error:  # noqa: BLE001 (one by one shows whose fault it is)
+            log.warning("job.ends_not_written_together", count=len(together), error=type(error).__name__)
+            return group
+        for one in together:
+            self._account(one, written=one.claimed.token in written)
+            self._released(one.claimed)
+        return [one for one in group if one.outcome.ending != "succeeded"]
 
     def _write_until_answered(self, ended: Ended) -> None:
         while True:

@@ -10,8 +10,6 @@ from functools import cached_property
 from typing import Any, TypeVar
 
 import orjson
-from common.tenancy.control import ControlPlane
-from common.tenancy.scope import OrgScope
 from pymongo.client_session import ClientSession
 
 from common.errors import CancelRequested, GivenBack, JobFailed, LeaseLost
@@ -22,7 +20,9 @@ from common.logs import get_logger
 from common.services import Services
 from common.storage.blob_store import BlobStore
 from common.tenancy import fences
+from common.tenancy.control import ControlPlane
 from common.tenancy.fences import FENCES
+from common.tenancy.scope import OrgScope
 
 T = TypeVar("T")
 SHOWN_EVERY_S = 0.5
@@ -58,6 +58,7 @@ class Context:
         self._signals = signals or Signals()
         self._shown_at = 0.0
         self._advanced = False
+        self._is_confirmed = False
 
     @property
     def blobs(self) -> BlobStore:
@@ -79,6 +80,7 @@ class Context:
 
         Moves the fence first: from here on no earlier claim can write, so what is read now stays so.
         """
+        self._confirm()
         collection = self._scope[FENCES]
         return fences.move(collection, self.job_id, self.claim, self.services.clock.now())
 
@@ -97,6 +99,7 @@ class Context:
         Raises `LeaseLost` with nothing written, or, after the commit, whatever `progress` raises.
         """
         _bound_checkpoint(checkpoint)
+        self._confirm()
         now = self.services.clock.now()
 
         def fenced(scope: OrgScope) -> T:
@@ -116,6 +119,7 @@ class Context:
 
         Raises `LeaseLost` with nothing written.
         """
+        self._confirm()
         control = self.services.control
         now = self.services.clock.now()
 
@@ -124,6 +128,11 @@ class Context:
             return work(control, session)
 
         return control.transaction(fenced)
+
+    def outside_key(self, step: str) -> str:
+        """Return the idempotency key for a call to the outside: the same for each repetition of *step*."""
+        self._confirm()
+        return f"{self.job_id}:{self.claimed.run}:{step}"
 
     def checkpoint(
         self,
@@ -158,6 +167,12 @@ class Context:
             raise CancelRequested("The job was asked to stop.")
         if self._signals.closing():
             raise GivenBack("This worker is shutting down.")
+
+    def _confirm(self) -> None:
+        """Let nothing out under this claim before a majority has it."""
+        if not self._is_confirmed and not self.services.jobs.confirm(self.claimed):
+            raise LeaseLost("Another worker has this job now.")
+        self._is_confirmed = True
 
     @cached_property
     def _scope(self) -> OrgScope:

@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from pymongo import ASCENDING, DESCENDING, IndexModel, ReturnDocument, WriteConcern
+from pymongo import ASCENDING, DESCENDING, IndexModel, ReturnDocument, UpdateOne, WriteConcern
 from pymongo.client_session import ClientSession
 from pymongo.collection import Collection
+from pymongo.read_concern import ReadConcern
 
 from common.clock import Clock
 from common.errors import Conflict, NotFound
@@ -85,7 +86,7 @@ class JobStore:
 
     def __init__(self, collection: Collection[Any], clock: Clock, *, lease_s: float) -> None:
         self._jobs = collection
-        self._soon = collection.with_options(write_concern=WriteConcern(w=1))
+        self._soon = collection.with_options(write_concern=WriteConcern(w=1), read_concern=ReadConcern("local"))
         self._clock = clock
         self._lease_ms = int(lease_s * 1000)
 
@@ -165,10 +166,10 @@ class JobStore:
     def claim(self, member: Member, worker: str) -> Claimed | None:
         """Take the job for this worker, or return `None`: somebody has it, or it has ended.
 
-        One round trip with majority: a claim that could be rolled back would give its fencing number out twice.
+        One round trip that waits for no other server, so the claim number is not to be used before `confirm`.
         """
         token = new_id()
-        document = self._jobs.find_one_and_update(
+        document = self._soon.find_one_and_update(
             {"_id": member.job_id, "org_id": member.org_id, "state": "queued"},
             [
                 {
@@ -190,6 +191,15 @@ class JobStore:
         )
         return _read_claimed(document, token) if document is not None else None
 
+    def confirm(self, claimed: Claimed) -> bool:
+        """Wait until a majority has this claim; `False` if it was rolled back, or lost since.
+
+        A claim that a failover rolls back gives its number to the next one too, so nothing may be written under
+        it before. The update changes nothing, and waits for all that came before it.
+        """
+        same = {"$set": {"lease.token": claimed.token}}
+        return self._jobs.update_one(_lease_of(claimed), same).matched_count == 1
+
     def renew(self, held: Sequence[Held]) -> None:
         """Renew these leases; those that were lost stay lost (`news` tells)."""
         if held:
@@ -199,7 +209,8 @@ class JobStore:
         """Look which of these leases were lost, and whose jobs are to be cancelled; both by token. One read."""
         if not held:
             return LeaseNews()
-        mine = {one["lease"]["token"]: one for one in self._jobs.find(_mine(held), _NEWS_FIELDS)}
+        # From the primary as it stands: a majority may not have the newest claims yet.
+        mine = {one["lease"]["token"]: one for one in self._soon.find(_mine(held), _NEWS_FIELDS)}
         return LeaseNews(
             lost=frozenset(one.token for one in held if one.token not in mine),
             cancelled=frozenset(token for token, one in mine.items() if one.get("cancel_requested")),
@@ -221,6 +232,18 @@ class JobStore:
     def succeed(self, claimed: Claimed, result: Any) -> bool:
         """Finish with *result*; `False` if the lease was lost, and then nothing is written."""
         return self._end(claimed, "succeeded", {"result": result})
+
+    def succeed_many(self, ended: Sequence[tuple[Claimed, Any]]) -> frozenset[str]:
+        """Finish several jobs in one commit, each only if its lease holds; return the tokens of those that did."""
+        now = self._clock.now()
+        fields = {"state": "succeeded", "finished_at": now, **_expiry("succeeded", now)}
+        updates = [
+            UpdateOne(_lease_of(claimed), {"$set": {**fields, "result": result}, "$unset": {"lease": ""}})
+            for claimed, result in ended
+        ]
+        if self._jobs.bulk_write(updates, ordered=False).matched_count == len(updates):
+            return frozenset(claimed.token for claimed, _ in ended)
+        return self._succeeded_among([claimed for claimed, _ in ended])
 
     def fail(self, claimed: Claimed, problem: Mapping[str, Any], *, charged: bool) -> bool:
         """Finish with *problem*; `False` if the lease was lost. *charged*: the attempt counts."""
@@ -289,6 +312,20 @@ class JobStore:
         query = {"state": state, "_id": {"$gt": after}}
         fields = {"org_id": 1, "kind": 1, "priority": 1, "run_at": 1}
         return list(self._jobs.find(query, fields).hint("unfinished").sort("_id", ASCENDING).limit(limit))
+
+    def _succeeded_among(self, ended: Sequence[Claimed]) -> frozenset[str]:
+        claims = {
+            (one["_id"], one["claims"])
+            for one in self._jobs.find(
+                {
+                    "_id": {"$in": [claimed.job_id for claimed in ended]},
+                    "org_id": {"$in": list({claimed.org_id for claimed in ended})},
+                    "state": "succeeded",
+                },
+                {"claims": 1},
+            )
+        }
+        return frozenset(one.token for one in ended if (one.job_id, one.claim) in claims)
 
     def _queued(self, query: Mapping[str, Any]) -> list[tuple[Member, str, int]]:
         found = self._jobs.find({**query, "state": "queued"}, {"org_id": 1, "kind": 1, "priority": 1})

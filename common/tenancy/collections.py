@@ -1,11 +1,13 @@
 """Collections of tenants' data, each declared beside the family that it serves, with its indexes."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
 from pymongo import IndexModel
 
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,62}\Z")
 _DECLARED: dict[str, "TenantCollection"] = {}
 TENANT_COLLECTIONS: Mapping[str, "TenantCollection"] = MappingProxyType(_DECLARED)
 
@@ -19,18 +21,21 @@ INDEXES_WITHOUT_ORGANIZATION = {
 class TenantCollection:
     """One collection of the data plane. Declaring it registers it; only registered ones can be reached.
 
-    Raises `TypeError` for an index that does not begin with `org_id` and is not listed above.
+    Raises `TypeError` for a name that is taken or none of ours, and for an index that does not begin with
+    `org_id` and is not listed above.
     """
 
     name: str
     indexes: tuple[IndexModel, ...]
 
     def __post_init__(self) -> None:
+        if not _NAME.match(self.name) or self.name.startswith("system"):
+            raise TypeError(f"A collection is named in lower case, digits and underscores, not {self.name!r}.")
+        if self.name in _DECLARED:
+            raise TypeError(f"Two collections are called {self.name}.")
         for index in self.indexes:
             document = index.document
             first = next(iter(document["key"]))
             if first != "org_id" and (self.name, document["name"]) not in INDEXES_WITHOUT_ORGANIZATION:
                 raise TypeError(f"The index {document['name']} of {self.name} does not begin with org_id.")
-        if self.name in _DECLARED and _DECLARED[self.name].indexes is not self.indexes:
-            raise TypeError(f"Two collections are called {self.name}.")
         _DECLARED[self.name] = self

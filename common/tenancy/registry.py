@@ -9,8 +9,8 @@ from typing import Any, Literal
 from pymongo import MongoClient
 
 from common.clock import Clock
-from common.errors import NotFound
-from common.ids import PLATFORM, OrgId
+from common.errors import Misconfigured, NotFound
+from common.ids import PLATFORM, OrgId, is_id
 from common.tenancy.collections import TENANT_COLLECTIONS
 from common.tenancy.control import ControlPlane, ensure_collection
 from common.tenancy.scope import OrgScope
@@ -51,9 +51,12 @@ class Registry:
         self._databases = tuple(databases)
         self._clock = clock
         self._remembered: dict[OrgId, tuple[float, Organization]] = {}
+        self._prepared: dict[str, frozenset[str]] = {}
 
     def get(self, org_id: OrgId) -> Organization:
         """Return the organization. Raises `NotFound`."""
+        if not is_id(org_id):
+            raise NotFound("There is no such organization.")
         known = self._remembered.get(org_id)
         if known and self._clock.monotonic() - known[0] < REMEMBERED_S:
             return known[1]
@@ -68,14 +71,16 @@ class Registry:
 
     def by_slug(self, slug: str) -> Organization | None:
         """Return the organization of that slug, or `None`."""
-        found = self._organizations.find_one({"slug": slug})
+        found = self._organizations.find_one({"slug": {"$eq": slug}})
         return read_organization(found) if found else None
 
     def scope(self, org_id: OrgId) -> OrgScope:
-        """Return the only way to that organization's data. Raises `NotFound`."""
-        if org_id == PLATFORM:
-            return OrgScope(org_id, self._client, self._databases[0])
-        return OrgScope(org_id, self._client, self.get(org_id).placement.database)
+        """Return the only way to that organization's data.
+
+        Raises `NotFound`, or `Misconfigured` if its database is not one that this process was prepared for.
+        """
+        database = self._databases[0] if org_id == PLATFORM else self._database_of(self.get(org_id))
+        return OrgScope(org_id, self._client[database], self._collections_in(database))
 
     def choose_database(self, org_id: OrgId) -> str:
         """Return the database for a new pooled organization: spread evenly, the same for the same id."""
@@ -87,6 +92,28 @@ class Registry:
         for database in self._databases:
             for collection in TENANT_COLLECTIONS.values():
                 ensure_collection(self._client[database], collection.name, collection.indexes)
+
+    def _database_of(self, organization: Organization) -> str:
+        placement = organization.placement
+        if placement.mode != "pooled":
+            raise Misconfigured(f"This version does not know the placement {placement.mode}.")
+        if placement.database not in self._databases:
+            raise Misconfigured(f"FAIRWAY_DATA_DATABASES lacks {placement.database}, which holds an organization.")
+        return placement.database
+
+    def _collections_in(self, database: str) -> frozenset[str]:
+        """Name the collections that exist there; looked up once, and again for what was declared since.
+
+        Raises `Misconfigured` if a declared one is missing: the first insert would create it, without indexes.
+        """
+        names = self._prepared.get(database, frozenset())
+        if not names >= TENANT_COLLECTIONS.keys():
+            names = frozenset(self._client[database].list_collection_names())
+            missing = sorted(TENANT_COLLECTIONS.keys() - names)
+            if missing:
+                raise Misconfigured(f"The database {database} is not prepared; it lacks {', '.join(missing)}.")
+            self._prepared[database] = names
+        return names
 
 
 def read_organization(document: Mapping[str, Any]) -> Organization:
