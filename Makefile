@@ -1,0 +1,61 @@
+# `make` alone lists what one can do. Each target sets up what it needs; a second run sets nothing up again.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+PY := .venv/bin/python
+READY := .venv/.ready
+PARTS := common web workers deploy tests bench celeryconfig.py
+FILE ?=
+PYTEST := $(PY) -m pytest
+
+.PHONY: help demo up test test-all faults check bench shape fmt lock
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+demo: $(READY) ## start everything, import tickets for three organizations, kill a worker meanwhile; FILE=path.csv for your own
+	@$(PY) -m deploy.local.demo $(if $(FILE),--file "$(FILE)") $(if $(MAPPING),--mapping '$(MAPPING)')
+
+up: $(READY) ## start everything and keep it running; Ctrl-C stops it
+	@$(PY) -m deploy.local.up
+
+test: $(READY) ## the tests, with branch coverage
+	@$(PYTEST) -m "not slow" --cov --cov-report=term:skip-covered
+
+test-all: $(READY) ## all tests, with the whole of every corpus and the large files
+	@$(PYTEST)
+
+faults: $(READY) ## only what kills, freezes and cuts, all of it
+	@$(PYTEST) tests/faults
+
+check: $(READY) ## format, lint, types, layers
+	@$(PY) -m ruff format --check $(PARTS)
+	@$(PY) -m ruff check $(PARTS)
+	@$(PY) -m mypy
+	@.venv/bin/lint-imports
+
+bench: $(READY) ## what we cost against the plain alternative, as ratios in one run
+	@$(PY) -m bench
+
+shape: $(READY) ## figures of the tree: lengths of functions and files, import cycles
+	@$(PY) -m bench.shape
+
+fmt: $(READY) ## format and mend what can be mended
+	@$(PY) -m ruff format $(PARTS)
+	@$(PY) -m ruff check --fix $(PARTS)
+
+lock: $(READY) ## pin the newest versions in requirements*.txt
+	@CUSTOM_COMPILE_COMMAND="make lock" .venv/bin/pip-compile --upgrade -q --no-emit-index-url --no-emit-trusted-host \
+		--no-emit-find-links --strip-extras --no-annotate -o requirements.txt requirements.in
+	@CUSTOM_COMPILE_COMMAND="make lock" .venv/bin/pip-compile --upgrade -q --no-emit-index-url --no-emit-trusted-host \
+		--no-emit-find-links --strip-extras --no-annotate --allow-unsafe -c requirements.txt \
+		-o requirements-dev.txt requirements-dev.in
+
+$(READY): requirements-dev.txt requirements.txt
+	@python=$$(for name in python3.13 python3.12 python3.11 python3; do \
+		command -v $$name >/dev/null && $$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' && echo $$name && break; \
+	done); \
+	if [ -z "$$python" ]; then echo "Fairway needs Python 3.11 or newer: apt-get install python3 python3-venv"; exit 1; fi; \
+	if ! $$python -c 'import venv, ensurepip' 2>/dev/null; then \
+		echo "$$python has no venv: apt-get install python3-venv"; exit 1; fi; \
+	echo "setting up .venv with $$python, once" && $$python -m venv .venv && \
+	$(PY) -m pip install -q --disable-pip-version-check -r requirements-dev.txt && touch $@
