@@ -1,12 +1,13 @@
 """Settings, all from the environment under one prefix; at start every bad one is named at once."""
 
 import os
+import re
 from functools import cache
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
@@ -15,6 +16,7 @@ from common.errors import Misconfigured
 PREFIX = "FAIRWAY_"
 Network = IPv4Network | IPv6Network
 CommaSeparated = NoDecode
+_DATABASE = re.compile(r"[a-z][a-z0-9_]{0,37}\Z")
 
 
 class Settings(BaseSettings):
@@ -76,6 +78,15 @@ class Settings(BaseSettings):
     def _some_database(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         if not value:
             raise ValueError("name at least one database")
+        if len(set(value)) != len(value) or not all(_DATABASE.match(name) for name in value):
+            raise ValueError("name each once, in lower case, digits and underscores, 38 at most")
+        return value
+
+    @field_validator("data_databases")
+    @classmethod
+    def _not_the_control_database(cls, value: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        if info.data.get("control_database") in value:
+            raise ValueError("the control database can't hold tenants' data: both have collections of one name")
         return value
 
     @classmethod

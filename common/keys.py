@@ -7,6 +7,7 @@ import base64
 import os
 import secrets
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import orjson
@@ -32,7 +33,7 @@ class SecretKeys:
     def load(cls, path: Path | None, *, data_dir: Path, production: bool) -> "SecretKeys":
         """Read the keys; in development a missing file is made with mode 0600.
 
-        Raises `Misconfigured` if the file can't be read, is readable by others, or is missing in production.
+        Raises `Misconfigured` if the file can't be read, holds no keys, or is missing in production.
         """
         if path is None and production:
             raise Misconfigured("Set FAIRWAY_SECRET_KEYS_FILE to a file of 32-byte keys, base64, one a line.")
@@ -42,8 +43,10 @@ class SecretKeys:
         try:
             lines = file.read_text(encoding="ascii").split()
             return cls([base64.b64decode(line, validate=True) for line in lines])
-        except (OSError, ValueError) as error:
-            raise Misconfigured(f"The secret keys in FAIRWAY_SECRET_KEYS_FILE can't be read: {error}.") from error
+        except OSError as error:
+            raise Misconfigured(f"The file of secret keys can't be read: {error}.") from error
+        except ValueError:  # its text may hold what it could not read
+            raise Misconfigured("The file of secret keys holds something that is not base64.") from None
 
     # The id of a record is called id everywhere else.
     def encrypt(self, plain: bytes, *, org_id: str, collection: str, field: str, id: str) -> bytes:  # noqa: A002
@@ -57,7 +60,7 @@ class SecretKeys:
         for cipher in self._ciphers:
             try:
                 return cipher.decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], place)
-            except InvalidTag:
+            except (InvalidTag, ValueError):  # not under this key, or too short to be a secret at all
                 continue
         raise Misconfigured(f"No key in FAIRWAY_SECRET_KEYS_FILE decrypts {collection}.{field}. Was one removed?")
 
@@ -72,9 +75,18 @@ def _make(file: Path) -> None:
     partial = file.with_name(f"{file.name}.{os.getpid()}.{secrets.token_hex(4)}")
     with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as out:
         out.write(base64.b64encode(secrets.token_bytes(KEY_BYTES)) + b"\n")
-    try:
+        out.flush()
+        os.fsync(out.fileno())
+    with suppress(FileExistsError):  # another process was first: its key is the one
         os.link(partial, file)
-    except FileExistsError:
-        pass  # another process was first: its key is the one
+    partial.unlink()
+    _sync(file.parent)
+
+
+def _sync(folder: Path) -> None:
+    """Make the name last: what is encrypted under a key that a power cut took is lost for good."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
     finally:
-        partial.unlink()
+        os.close(handle)

@@ -2,6 +2,7 @@
 
 import os
 import threading
+import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -14,28 +15,44 @@ MIN_CHARS = 8
 MAX_CHARS = 256
 
 _hasher = PasswordHasher()
-_places = threading.BoundedSemaphore(os.cpu_count() or 1)
+_places = threading.BoundedSemaphore(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 2)
 _nobody: list[str] = []
 
 
 def hash_password(password: str) -> str:
-    """Return the hash to store. Raises `Unavailable` while every core is busy with others."""
+    """Return the hash to store.
+
+    Raises `ValueError` for a password that is too short, too long or no text, `Unavailable` while every core
+    is busy with others.
+    """
+    if not MIN_CHARS <= len(password) <= MAX_CHARS:
+        raise ValueError(f"A password has {MIN_CHARS} to {MAX_CHARS} characters.")
+    typed = _bytes(password)
     with _place():
-        return _hasher.hash(password)
+        return _hasher.hash(typed)
 
 
 def verify_password(stored: str | None, password: str) -> bool:
     """Tell whether *password* is the one of *stored*.
 
     With nothing stored (no such person) it takes as long and says no, so that timing tells nothing.
-    Raises `Unavailable` while every core is busy with others.
+    Raises `ValueError` for what can't be a password, `Unavailable` while every core is busy with others.
     """
+    if len(password) > MAX_CHARS:
+        raise ValueError(f"A password has at most {MAX_CHARS} characters.")
+    typed = _bytes(password)
     with _place():
+        nobody = _hash_of_nobody()  # asked for also where it is not needed: the first time it costs as much again
         try:
-            _hasher.verify(stored if stored is not None else _hash_of_nobody(), password)
+            _hasher.verify(stored if stored is not None else nobody, typed)
         except (VerificationError, InvalidHashError):
             return False
         return stored is not None
+
+
+def _bytes(password: str) -> bytes:
+    """Write *password* as its composed characters: keyboards differ in how they send the same ones."""
+    return unicodedata.normalize("NFC", password).encode("utf-8")
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from typing import Any
 
 from pymongo.client_session import ClientSession
+from pymongo.errors import DuplicateKeyError
 
 from common.clock import Clock
 from common.errors import JobFailed
@@ -28,17 +29,24 @@ def make(
     """
     reservation = control.slugs.find_one({"_id": job.slug, "org_id": job.org_id}, session=session)
     if reservation is None:
-        raise JobFailed(f"The slug {job.slug} was taken by another sign-up.", code="slug-taken")
+        raise _lost(job.slug)
     if reservation["state"] == "taken":
         return  # done by an earlier run of this job
-    control.organizations.insert_one(_organization(job, reservation, database, clock), session=session)
+    try:
+        control.organizations.insert_one(_organization(job, reservation, database, clock), session=session)
+    except DuplicateKeyError as error:
+        raise _lost(job.slug) from error
     control.users.insert_one(_admin(job, reservation, clock), session=session)
     # The hash leaves with this step: from now on it stands with the person alone.
     control.slugs.replace_one(
-        {"_id": job.slug},
+        {"_id": job.slug, "org_id": job.org_id},
         {"org_id": job.org_id, "job_id": reservation["job_id"], "state": "taken", "at": clock.now()},
         session=session,
     )
+
+
+def _lost(slug: str) -> JobFailed:
+    return JobFailed(f"The slug {slug} was taken by another sign-up.", code="slug-taken")
 
 
 def _organization(job: ProvisionOrganization, reservation: Any, database: str, clock: Clock) -> dict[str, Any]:

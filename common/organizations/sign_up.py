@@ -36,7 +36,7 @@ class Reservation:
 
 def slug_of(name: str) -> str | None:
     """Derive a slug from a name, or return `None` if nothing of it can stand in one."""
-    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
+    plain = unicodedata.normalize("NFKD", name[:NAME_MAX_CHARS]).encode("ascii", "ignore").decode().lower()
     slug = re.sub(r"[^a-z0-9]+", "-", plain)[:39].strip("-")
     return slug if is_free_to_ask(slug) else None
 

@@ -22,7 +22,8 @@ JOB_TOKEN_S = 60 * 60
 ISSUER = "fairway"
 AUDIENCE = "fairway-api"
 TOKEN_MAX_CHARS = 4_096
-_ALGORITHM = "Ed25519"
+_ALGORITHM = "Ed25519"  # RFC 9864's name of EdDSA on that curve
+_TYPE = "at+jwt"  # RFC 9068
 _REMEMBERED_MOST = 10_000
 _CURRENT = "current"
 
@@ -74,20 +75,21 @@ class Tokens:
     def _sign(self, claims: dict[str, Any], lasts_s: int) -> str:
         now_s = int(self._clock.now().timestamp())
         key = self._signing_key()
-        header = {"alg": _ALGORITHM, "typ": "at+jwt", "kid": key.kid}
+        header = {"alg": _ALGORITHM, "typ": _TYPE, "kid": key.kid}
         issued = {"iss": ISSUER, "aud": AUDIENCE, "iat": now_s, "exp": now_s + lasts_s, "jti": new_id()}
         return jwt.encode(header, {**claims, **issued}, key, algorithms=[_ALGORITHM])
 
     def _read(self, token: str) -> Claims:
         if len(token) > TOKEN_MAX_CHARS:
             raise Unauthenticated("This is no token of ours.")
+        key = self._signing_key()
         try:
-            decoded = jwt.decode(token, KeySet([self._signing_key()]), algorithms=[_ALGORITHM])
-            _CHECK.validate(decoded.claims)
-            if decoded.header.get("typ") != "at+jwt":
-                raise Unauthenticated("This is no access token.")
+            decoded = jwt.decode(token, KeySet([key]), algorithms=[_ALGORITHM])
+            if decoded.header.get("kid") != key.kid or decoded.header.get("typ") != _TYPE:
+                raise Unauthenticated("This is no access token of ours.")
+            _rules(int(self._clock.now().timestamp())).validate(decoded.claims)
             return _claims(decoded.claims)
-        except (JoseError, ValueError, TypeError, KeyError, RecursionError) as error:
+        except (JoseError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             raise Unauthenticated("This token does not hold. Sign in again.") from error
 
     def _signing_key(self) -> OKPKey:
@@ -114,12 +116,16 @@ class Tokens:
 
 
 _PLACE = {"org_id": PLATFORM, "collection": "signing_keys", "field": "private", "id": _CURRENT}
-_CHECK = jwt.JWTClaimsRegistry(
-    iss={"essential": True, "value": ISSUER},
-    aud={"essential": True, "value": AUDIENCE},
-    exp={"essential": True},
-    sub={"essential": True},
-)
+
+
+def _rules(now_s: int) -> jwt.JWTClaimsRegistry:
+    return jwt.JWTClaimsRegistry(
+        now=now_s,
+        iss={"essential": True, "value": ISSUER},
+        aud={"essential": True, "value": AUDIENCE},
+        exp={"essential": True},
+        sub={"essential": True},
+    )
 
 
 def _claims(claims: dict[str, Any]) -> Claims:
@@ -127,6 +133,8 @@ def _claims(claims: dict[str, Any]) -> Claims:
     if not all(isinstance(text, str) and text for text in texts) or claims["role"] not in _ROLES:
         raise ValueError("a claim is not of its type")
     job = claims.get("job")
+    if (claims["role"] == "job") != isinstance(job, str):
+        raise ValueError("a job's token names its job, and no other does")
     return Claims(
         org_id=OrgId(claims["org"]),
         user_id=claims["sub"],

@@ -4,7 +4,7 @@ A handler's writes go in one transaction that first moves its own fence. A worke
 higher number there and writes nothing.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -24,9 +24,10 @@ FENCES = TenantCollection("fences", FENCE_INDEXES)
 
 
 class FenceCollection(Protocol):
-    """What a fence needs of its collection."""
+    """What a fence needs of its collection: pymongo's own, or an organization's view of one."""
 
-    def find_one_and_update(self, filter: Any, update: Any, **options: Any) -> Any:  # noqa: A002 (pymongo's name)
+    @property
+    def find_one_and_update(self) -> Callable[..., Any]:
         """Update the first match and return it."""
         ...
 
