@@ -1,6 +1,6 @@
 """Draining 5,000 accepted no-op jobs with two worker processes, one job at a time, against plain Celery made safe.
 
-The rate is taken between the first and the last mark that handlers leave, so starting workers is not in it. For us
+The rate is taken between the first and the last mark that handlers leave, so that starting is left out. Here
 every job's final state is in MongoDB with a majority; a run whose jobs did not all end as succeeded does not count.
 """
 
@@ -21,7 +21,9 @@ def main() -> None:
     with rig() as made:
         for variant, peer in (("safe", {}), ("safe and tuned", {"BENCH_TUNED": "1", "BENCH_PREFETCH": "4"})):
             found = pairs(lambda: ours(made), lambda peer=peer: plain(made, peer))
-            report(f"drain {JOBS} no-ops, against Celery {variant}", found, "jobs/s", ">= 0.8" if not peer else "-")
+            report(
+                f"drain {JOBS} no-ops, against Celery {variant}", found, "jobs/s", ">= 0.8" if not peer else "-"
+            )
 
 
 def ours(made: Rig) -> float:

@@ -1,4 +1,4 @@
-"""Figures of the tree: how long functions and files are, which are the longest, and whether imports run in cycles."""
+"""Figures of the tree: how long functions and files are, the longest of them, and import cycles."""
 
 import ast
 import statistics

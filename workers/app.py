@@ -43,7 +43,7 @@ class Post:
     size: int
 
 
-@app.task(name=TASK, bind=True, ignore_result=True, send_events=False)  # type: ignore[untyped-decorator]
+@app.task(name=TASK, bind=True, ignore_result=True, send_events=False)
 def carry(task: Any) -> None:
     """Take jobs from the lanes while there are any."""
     if _place is not None:

@@ -1,11 +1,10 @@
-"""Plain Celery and plain Flask, as short as a good engineer would write them: late acknowledgement, no tracking."""
+"""Plain Celery and plain Flask, as short as a good engineer would write them: acknowledged late, not tracked."""
 
 import os
 
+import marks
 from celery import Celery
 from flask import Flask, request
-
-import marks
 
 URL = os.environ["BENCH_BROKER_URL"]
 tasks = Celery("plain", broker=URL, backend=URL)

@@ -1,7 +1,6 @@
 """Kinds of job: a kind is a frozen, typed value with a wire name; declaring the class registers it."""
 
 import dataclasses
-import functools
 import importlib
 import pkgutil
 import re
@@ -72,8 +71,17 @@ class Job:
         KINDS[name] = cls
 
 
-@functools.cache
+_adapters: dict[str, pydantic.TypeAdapter[Any]] = {}
+
+
 def _adapter(kind: type[Job]) -> pydantic.TypeAdapter[Any]:
+    found = _adapters.get(kind.name)
+    if found is None:
+        found = _adapters[kind.name] = _make_adapter(kind)
+    return found
+
+
+def _make_adapter(kind: type[Job]) -> pydantic.TypeAdapter[Any]:
     return pydantic.TypeAdapter(pydantic.with_config(pydantic.ConfigDict(extra="forbid"))(kind))
 
 

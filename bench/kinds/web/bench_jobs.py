@@ -3,9 +3,9 @@
 from typing import Any
 
 import marshmallow as ma
+from common.bench.do_nothing import DoNothing
 from flask import Response
 
-from common.bench.do_nothing import DoNothing
 from web.contract import replies
 from web.contract.authentication import caller, requires
 from web.contract.idempotency import KeyHeader

@@ -5,15 +5,15 @@ from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
+from common.probe.be_quick import BeQuick
+from common.probe.leave_marks import LeaveMarks
+from common.probe.marks import MARKS
 
 from common.caller import Caller
 from common.errors import Conflict, NotFound
 from common.ids import JobId, OrgId, new_id
 from common.jobs.lanes import Member
 from common.jobs.record import JobRecord
-from common.probe.be_quick import BeQuick
-from common.probe.leave_marks import LeaveMarks
-from common.probe.marks import MARKS
 from common.services import Services
 from tests.integration.conftest import Asked, Slot, caller_of, make_organization
 

@@ -1,8 +1,8 @@
 """Handlers that do nothing but leave marks."""
 
 import marks
-
 from common.bench.do_nothing import DoNothing, Stamp
+
 from workers.context import Context
 from workers.runner import handles
 

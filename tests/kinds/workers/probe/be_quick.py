@@ -2,8 +2,9 @@
 
 import time
 
-from common.errors import TimeLimitExceeded
 from common.probe.be_quick import BeQuick, BeSlow
+
+from common.errors import TimeLimitExceeded
 from workers.context import Context
 from workers.runner import handles
 

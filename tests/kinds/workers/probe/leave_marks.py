@@ -6,9 +6,10 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from common.errors import Defer, FairwayError, JobFailed
 from common.probe.leave_marks import LeaveMarks
 from common.probe.marks import MARKS
+
+from common.errors import Defer, FairwayError, JobFailed
 from common.tenancy.scope import OrgScope
 from workers.context import Context
 from workers.runner import handles
@@ -36,7 +37,7 @@ def leave_marks(ctx: Context, job: LeaveMarks) -> Marked:
     for step in range(state["next"], job.steps):
         time.sleep(job.pause_s)
         if step == job.at and ctx.claim <= job.times:
-            trouble(ctx, job)
+            trouble(job)
         ctx.write(
             lambda scope, step=step: mark(scope, ctx, step),
             checkpoint={"next": step + 1},
@@ -48,10 +49,12 @@ def leave_marks(ctx: Context, job: LeaveMarks) -> Marked:
 
 
 def mark(scope: OrgScope, ctx: Context, step: int) -> None:
-    scope[MARKS].insert_one({"_id": f"{ctx.job_id}:{step}", "job_id": ctx.job_id, "step": step, "claim": ctx.claim})
+    scope[MARKS].insert_one(
+        {"_id": f"{ctx.job_id}:{step}", "job_id": ctx.job_id, "step": step, "claim": ctx.claim}
+    )
 
 
-def trouble(ctx: Context, job: LeaveMarks) -> None:
+def trouble(job: LeaveMarks) -> None:
     match job.trouble:
         case "raise":
             raise ValueError("a handler may raise anything")
