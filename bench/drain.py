@@ -1,7 +1,7 @@
 """Draining 5,000 accepted no-op jobs with two worker processes, one job at a time, against plain Celery made safe.
 
-The rate is taken between the first and the last mark that handlers leave, so that starting is left out. Here
-every job's final state is in MongoDB with a majority; a run whose jobs did not all end as succeeded does not count.
+The rate is taken between the first and the last mark that handlers leave, which leaves starting out. On our side
+every job's final state is in MongoDB with a majority; a run whose jobs did not all succeed does not count.
 """
 
 import os

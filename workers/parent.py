@@ -31,7 +31,7 @@ from common.services import Services
 from workers.slots import Slot, Slots
 
 EVERY_S = 1.0
-ALIVE_S = 4.0
+ALIVE_S = 3.0
 DUE_EVERY_S = 1.0
 log = get_logger()
 

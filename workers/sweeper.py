@@ -29,8 +29,9 @@ def sweep_until(stopped: threading.Event, services: Services) -> None:
         services.clock,
         still_leading=leadership.hold,
     )
-    led = False
-    while not stopped.wait(sweep_s):
+    led, wait_s = False, 0.0
+    while not stopped.wait(wait_s):
+        wait_s = sweep_s
         try:
             leads = leadership.hold()
             if leads != led:

@@ -26,7 +26,7 @@ local now = time[1] * 1000 + math.floor(time[2] / 1000)
 
 local RETAKE_AFTER_MS = {5000, 15000, 60000} -- growing, so that a lost claim is offered again without a storm
 local UNDER_WAY_MS = 1000                    -- a carrier that was not picked up by then counts as lost
-local AT_WORK_MS = 5000                      -- renewed every second by the worker's parent
+local AT_WORK_MS = 3000                      -- renewed every second by the worker's parent
 
 local function push_carrier()
   local id = string.format('%.0f-%d', now, redis.call('HINCRBY', COUNTERS, 'carriers', 1))

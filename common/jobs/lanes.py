@@ -146,10 +146,14 @@ class Lanes:
         return Look(*map(int, self._call(queue, "look")))
 
     def clear(self) -> None:
-        """Remove every lane of every queue, in bounded steps; Celery's queues keep their carriers."""
+        """Remove every job of every queue, in bounded steps.
+
+        Workers and carriers stay: those that are alive say so again within seconds, the others run out.
+        """
         try:
-            for key in self._client.scan_iter(match="fairway:lane:*", count=500):
-                self._client.unlink(key)
+            for part in _JOB_PARTS:
+                for key in self._client.scan_iter(match=f"fairway:lane:*:{part}", count=500):
+                    self._client.unlink(key)
         except redis.RedisError as error:
             raise Unavailable("The broker's Redis does not answer.") from error
 
@@ -178,4 +182,5 @@ class Lanes:
             self._quiet_until = time.monotonic() + _QUIET_S
 
 
+_JOB_PARTS = ("waiting", "taken", "tries", "due")
 _PARTS = ("waiting", "taken", "tries", "due", "carriers", "idle", "workers", "counters", "due_wake")

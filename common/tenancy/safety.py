@@ -78,7 +78,10 @@ def safe_document(document: Any) -> Mapping[str, Any]:
     """Return *document* if it has an id and each name in it is plain. Raises `Unsafe`."""
     if not isinstance(document, Mapping) or isinstance(document, RawBSONDocument) or "_id" not in document:
         raise Unsafe("A document is a mapping with an _id of the caller's making.")
-    names = "\n".join(document)  # one search instead of one a name: imports insert many
+    try:
+        names = "\n".join(document)  # one search instead of one a name: imports insert many
+    except TypeError as error:
+        raise Unsafe("The names in a document are texts.") from error
     if "$" in names or "." in names:
         raise Unsafe("The name of a field holds no $ and no dot: it would be an operator or a path.")
     return document

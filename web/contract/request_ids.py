@@ -12,6 +12,7 @@ from common.metrics import REQUESTS
 
 HEADER = "X-Request-ID"
 _SANE = re.compile(r"[A-Za-z0-9._:-]{1,128}\Z")
+_LOOKED_AT_OFTEN = {"/healthz", "/readyz"}
 log = get_logger()
 
 
@@ -34,5 +35,6 @@ def _echo(response: Response) -> Response:
     took_s = time.perf_counter() - g.get("started", time.perf_counter())
     route = request.url_rule.rule if request.url_rule else "none"
     REQUESTS.labels(route, response.status_code).observe(took_s)
-    log.info("request", method=request.method, route=route, status=response.status_code, took_s=round(took_s, 4))
+    write = log.debug if route in _LOOKED_AT_OFTEN else log.info
+    write("request", method=request.method, route=route, status=response.status_code, took_s=round(took_s, 4))
     return response

@@ -1,0 +1,291 @@
+"""`python -m deploy.local.demo`: three organizations import tickets through the API while a worker is killed.
+
+Everything is done through the public API, and every count is checked; the exit status says whether all of it held.
+"""
+
+import argparse
+import json
+import secrets
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from common.config import Settings
+from common.errors import FairwayError, Misconfigured
+from deploy.local.sample_tickets import sample
+from deploy.local.servers import free_port
+from deploy.local.stack import Stack
+
+NAMES = ("Alder & Sons", "Birch Bank", "Cedar Care")
+ROWS = 3_400
+WITHIN_S = 150
+VICTIM = "worker-tickets"
+_SPEAKING = ("message", "text", "body", "content", "description")
+console = Console()
+
+
+@dataclass(frozen=True)
+class Task:
+    """What one organization imports, and what must come of it (`None`: only the sums can be checked)."""
+
+    name: str
+    filename: str
+    content: bytes
+    mapping: dict[str, str]
+    expected: dict[str, int] | None
+
+
+@dataclass
+class Report:
+    """How it went for one organization."""
+
+    name: str
+    job: dict[str, Any]
+    listed: int
+    took_s: float
+    faults: list[str]
+
+
+def main() -> int:
+    """Run the demo; return 0 only if every count was exact."""
+    asked = _arguments()
+    tasks = _tasks(asked.file, asked.mapping)
+    started = time.monotonic()
+    with _stack() as stack:
+        console.print(f"Everything runs: API {stack.url}, Flower {stack.flower_url} ({stack.flower_login})")
+        reports = _import_all(stack, tasks)
+        restarts = stack.supervisor.restarts_of(VICTIM)
+    console.print(_table(reports))
+    faults = [f"{report.name}: {fault}" for report in reports for fault in report.faults]
+    if restarts == 0:
+        faults.append("no worker was killed: the imports were over too soon")
+    for fault in faults:
+        console.print(f"[red]not as it must be:[/red] {fault}")
+    took_s = time.monotonic() - started
+    if not faults:
+        console.print(f"[green]All counts are exact[/green], with a worker killed in the middle. {took_s:.0f} s.")
+    return 1 if faults else 0
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description="Import tickets for three organizations, and kill a worker meanwhile."
+    )
+    parser.add_argument("--file", type=Path, help="a CSV or JSON Lines file of your own")
+    parser.add_argument("--mapping", type=json.loads, help='ticket field to column, as {"message": "text"}')
+    return parser.parse_args()
+
+
+def _tasks(file: Path | None, mapping: dict[str, str] | None) -> list[Task]:
+    if file is not None:
+        content = file.read_bytes()
+        return [Task(name, file.name, content, mapping or _guess(content), None) for name in NAMES]
+    found = []
+    for number, name in enumerate(NAMES):
+        made = sample(seed=number, rows=ROWS)
+        expected = {"rows": made.rows, "new": made.new, "repeated": made.repeated, "refused": made.refused}
+        found.append(Task(name, "tickets.csv", made.content, {}, expected))
+    return found
+
+
+def _guess(content: bytes) -> dict[str, str]:
+    """Return a mapping if the header has no `message`, but a column that speaks."""
+    header = content.split(b"\n", 1)[0].decode(errors="replace").strip().lstrip("\ufeff")
+    columns = [column.strip().strip('"') for column in header.replace(";", ",").replace("\t", ",").split(",")]
+    for name in _SPEAKING:
+        if name in columns:
+            return {} if name == "message" else {"message": name}
+    return {}
+
+
+@contextmanager
+def _stack() -> Iterator[Stack]:
+    """Run the whole stack on free ports in a temporary folder; its lines go to a file there."""
+    with tempfile.TemporaryDirectory(prefix="fairway-demo-") as folder:
+        log = (Path(folder) / "stack.log").open("w", encoding="utf-8")
+        settings = Settings(
+            data_dir=Path(folder) / "data",
+            http_port=free_port(),
+            flower_port=free_port(),
+            metrics_port=free_port(),
+            lease_s=5,
+            sweep_s=1,
+            grace_s=5,
+        )
+        stack = Stack(settings, lambda name, line: print(f"{name:20} | {line}", file=log, flush=True))
+        console.print("Starting MongoDB, Redis, the API, the workers, two sweepers and Flower ...")
+        try:
+            stack.start()
+            stack.wait_ready()
+            yield stack
+        finally:
+            stack.stop()
+            log.close()
+            import shutil; shutil.copy(Path(folder) / "stack.log", "/tmp/lead/stack.log")
+
+
+def _import_all(stack: Stack, tasks: list[Task]) -> list[Report]:
+    columns = (TextColumn("{task.description:14}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    reports: dict[str, Report] = {}
+    failed: list[BaseException] = []
+    killer = _Killer(stack)
+
+    with Progress(*columns, console=console) as progress:
+
+        def run(task: Task) -> None:
+            try:
+                bar = progress.add_task(task.name, total=None)
+                reports[task.name] = _import_one(stack.url, task, progress, bar, killer)
+            except (httpx.HTTPError, FairwayError, KeyError) as error:
+                failed.append(error)
+
+        threads = [threading.Thread(target=run, args=(task,)) for task in tasks]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    if failed:
+        raise Misconfigured(f"The demo came to a halt: {failed[0]!r}")
+    return [reports[task.name] for task in tasks]
+
+
+class _Killer:
+    """Kills the workers of the tickets' queue once, as soon as some rows are in and some are not."""
+
+    def __init__(self, stack: Stack) -> None:
+        self._stack = stack
+        self._lock = threading.Lock()
+        self._done = False
+
+    def look(self, job: dict[str, Any]) -> None:
+        """Kill if this *job* is in the middle."""
+        with self._lock:
+            is_running = job["state"] == "running"
+            if is_running and not self._done:
+                self._done = True
+                console.print(
+                    f"kill -9 of {VICTIM}, all of it, at {job['progress']['done']} rows of {job['kind']}"
+                )
+                self._stack.supervisor.kill(VICTIM)
+
+
+def _import_one(url: str, task: Task, progress: Progress, bar: TaskID, killer: _Killer) -> Report:
+    started = time.monotonic()
+    with httpx.Client(base_url=url, timeout=60) as client:
+        _sign_up(client, task.name)
+        answer = client.post(
+            "/v1/tickets/imports",
+            files={"file": (task.filename, task.content)},
+            data={"mapping": json.dumps(task.mapping)},
+            headers={"Idempotency-Key": secrets.token_hex(8)},
+        )
+        _expect(answer, 202)
+        job = answer.json()
+        while job["state"] not in {"succeeded", "failed", "cancelled"}:
+            if time.monotonic() - started > WITHIN_S:
+                break
+            job = client.get(job["links"]["self"]).json()
+            progress.update(bar, completed=job["progress"]["done"], total=job["progress"]["total"])
+            killer.look(job)
+            time.sleep(0.02)
+        listed = _count_tickets(client)
+    return Report(task.name, job, listed, time.monotonic() - started, _faults(task, job, listed))
+
+
+def _sign_up(client: httpx.Client, name: str) -> None:
+    password, email = secrets.token_urlsafe(16), "admin@demo.example"
+    answer = client.post("/v1/organizations", json={"name": name, "admin": {"email": email, "password": password}})
+    while answer.status_code == httpx.codes.SERVICE_UNAVAILABLE:  # as many hashes at once as cores
+        time.sleep(float(answer.headers["Retry-After"]))
+        answer = client.post(
+            "/v1/organizations", json={"name": name, "admin": {"email": email, "password": password}}
+        )
+    _expect(answer, 202)
+    job, token = answer.json(), answer.json()["job_token"]
+    while job["state"] not in {"succeeded", "failed"}:
+        reader = {"Authorization": f"Bearer {token}"}
+        job = client.get(f"{job['links']['self']}?wait=20", headers=reader).json()
+    credentials = {"organization": job["result"]["slug"], "email": email, "password": password}
+    answer = client.post("/v1/auth/token", json=credentials)
+    while answer.status_code == httpx.codes.SERVICE_UNAVAILABLE:
+        time.sleep(float(answer.headers["Retry-After"]))
+        answer = client.post("/v1/auth/token", json=credentials)
+    _expect(answer, 200)
+    client.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
+
+
+def _expect(answer: httpx.Response, status: int) -> None:
+    if answer.status_code != status:
+        raise Misconfigured(
+            f"{answer.request.method} {answer.request.url}: {answer.status_code} {answer.text[:500]}"
+        )
+
+
+def _count_tickets(client: httpx.Client) -> int:
+    """Count the tickets that the API lists, page by page; one seen twice counts once."""
+    seen: set[str] = set()
+    cursor: str | None = None
+    while True:
+        page = client.get("/v1/tickets", params={"limit": 200} | ({"cursor": cursor} if cursor else {})).json()
+        seen |= {ticket["id"] for ticket in page["items"]}
+        cursor = page["next_cursor"]
+        if cursor is None:
+            return len(seen)
+
+
+def _faults(task: Task, job: dict[str, Any], listed: int) -> list[str]:
+    if job["state"] != "succeeded":
+        return [f"the job is {job['state']}: {job['error']}"]
+    result = job["result"]
+    faults = [
+        f"{name} is {result[name]}, not {count}"
+        for name, count in (task.expected or {}).items()
+        if result[name] != count
+    ]
+    parts = sum(result[name] for name in ("new", "updated", "unchanged", "repeated", "refused"))
+    if parts != result["rows"]:
+        faults.append(f"{result['rows']} rows came to {parts}")
+    if listed != result["new"]:
+        faults.append(f"{listed} tickets are listed, {result['new']} were new")
+    return faults
+
+
+def _table(reports: list[Report]) -> Table:
+    table = Table(title="What each organization has")
+    for heading in (
+        "organization",
+        "rows",
+        "new",
+        "repeated",
+        "refused",
+        "listed",
+        "claims lost",
+        "seconds",
+        "exact",
+    ):
+        table.add_column(heading, justify="left" if heading == "organization" else "right")
+    for report in reports:
+        result = report.job["result"] or {}
+        counts = [str(result.get(name, "-")) for name in ("rows", "new", "repeated", "refused")]
+        exact = "no" if report.faults else "yes"
+        losses = str(report.job["losses"])
+        table.add_row(report.name, *counts, str(report.listed), losses, f"{report.took_s:.1f}", exact)
+    return table
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except Misconfigured as error:
+        sys.exit(error.detail)

@@ -1,0 +1,86 @@
+"""`python -m deploy.local.up`: the whole stack in a terminal, until Ctrl-C."""
+
+import signal
+import sys
+import threading
+from types import FrameType
+
+from common.config import current
+from common.errors import Misconfigured
+from deploy.local.stack import Stack
+
+WIDTH = 20
+_COLOURS = (36, 33, 32, 35, 34, 31)
+
+
+class Console:
+    """Joins the lines of many processes, each behind its name; in colour on a terminal only."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._names: list[str] = []
+
+    def say(self, name: str, line: str) -> None:
+        """Print one line of *name*."""
+        with self._lock:
+            if name not in self._names:
+                self._names.append(name)
+            print(f"{self._prefix(name)} {line}", flush=True)
+
+    def _prefix(self, name: str) -> str:
+        padded = f"{name:<{WIDTH}} |"
+        if not sys.stdout.isatty():
+            return padded
+        return f"\x1b[{_COLOURS[self._names.index(name) % len(_COLOURS)]}m{padded}\x1b[0m"
+
+
+def main() -> None:
+    """Start everything, say what listens, and stop everything when asked."""
+    stopped = threading.Event()
+
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        stopped.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, stop)
+    console = Console()
+    stack = Stack(current(), console.say)
+    stack.start()
+    try:
+        _introduce(stack, console)
+        waiter = threading.Thread(target=_say_ready, args=(stack, console), daemon=True)
+        waiter.start()
+        stopped.wait()
+        console.say("up", "stopping")
+    finally:
+        stack.stop()
+    console.say("up", "stopped")
+
+
+def _introduce(stack: Stack, console: Console) -> None:
+    settings = stack.settings
+    console.say("up", f"API      {stack.url}   (the contract: {stack.url}/openapi.json)")
+    console.say("up", f"Flower   {stack.flower_url}   sign in with {stack.flower_login.replace(':', ' and ', 1)}")
+    console.say("up", f"metrics  http://{settings.metrics_host}:{settings.metrics_port}/metrics")
+    console.say("up", f"data     {settings.data_dir.resolve()}")
+    if stack.operator_password is not None:
+        console.say(
+            "up", f"operator {settings.operator_email} may sign in with {stack.operator_password} (shown once)"
+        )
+
+
+def _say_ready(stack: Stack, console: Console) -> None:
+    try:
+        stack.wait_ready()
+    except Misconfigured as error:
+        console.say("up", error.detail)
+        return
+    console.say("up", "everything runs; Ctrl-C stops it")
+    print(f"ready {stack.url}", flush=True)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except Misconfigured as error:
+        sys.exit(error.detail)
