@@ -13,6 +13,7 @@ from typing import Any, Literal, TypeVar
 
 import orjson
 import structlog
+from pymongo.errors import PyMongoError
 
 import workers
 from common.errors import (
@@ -90,6 +91,9 @@ def run(claimed: Claimed, ctx: Context) -> Outcome:
             return _run(claimed, ctx)
         except FairwayError as error:
             return _of_our_error(claimed, error)
+        except PyMongoError as error:
+            log.warning("job.without_database", error=type(error).__name__, attempt=claimed.attempt + 1)
+            return _failed_attempt(claimed, "database-unavailable", "The database did not answer in time.")
         except Exception as error:  # noqa: BLE001 (a handler may raise anything; nothing of it may stop the worker)
             log.error("job.raised", error=type(error).__name__, attempt=claimed.attempt + 1, trace=_trace(error))
             return _failed_attempt(claimed, "unexpected-error", f"The handler raised {type(error).__name__}.")

@@ -1,6 +1,7 @@
 """The sweep: what a death left behind is found in MongoDB and put right, in bounded steps.
 
 Leading is a lease in MongoDB, so the healer does not depend on the patient. Each pass
+0. aborts transactions that a dead or frozen process left open;
 1. compares Redis's epoch and sequence with MongoDB's, and rebuilds the lanes if Redis is empty, foreign or stale;
 2. queues the jobs again whose leases are over, and charges them with the loss;
 3. compares a page of waiting records with the lanes, and admits what Redis does not know.
@@ -15,7 +16,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import redis
-from pymongo.errors import DuplicateKeyError
+from pymongo.errors import DuplicateKeyError, OperationFailure
 
 from common.clock import Clock
 from common.errors import Unavailable
@@ -25,10 +26,11 @@ from common.jobs.lanes import Lanes, Member
 from common.jobs.problems import problem_of_loss
 from common.jobs.store import JobStore
 from common.logs import get_logger
-from common.metrics import LOSSES, SLOTS, SWEEP_LAG, SWEPT, WAITING
+from common.metrics import LOSSES, SLOTS, SWALLOWED, SWEEP_LAG, SWEPT, WAITING
 from common.tenancy.control import ControlPlane
 
 PAGE = 1_000
+ORPHAN_AFTER_S = 3.0
 _LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 log = get_logger()
 
@@ -80,6 +82,7 @@ class Sweep:
         *,
         still_leading: Callable[[], bool] = lambda: True,
     ) -> None:
+        self._control = control
         self._state = control.platform_state
         self._store = store
         self._lanes = lanes
@@ -91,6 +94,7 @@ class Sweep:
 
     def once(self) -> Swept:
         """Make one pass. Raises `Unavailable` without Redis; what MongoDB alone can mend is done first."""
+        self._abort_orphans()
         returned = self._return_expired()
         rebuilt = self._rebuild() if self._redis_forgot() else 0
         admitted = sum(self._compare_page(state) for state in ("queued", "waiting"))
@@ -98,6 +102,16 @@ class Sweep:
         for what, count in (("returned", returned), ("rebuilt", rebuilt), ("admitted", admitted)):
             SWEPT.labels(what).inc(count)
         return Swept(rebuilt=rebuilt, returned=returned, admitted=admitted)
+
+    def _abort_orphans(self) -> None:
+        try:
+            aborted = self._control.abort_idle_transactions(ORPHAN_AFTER_S)
+        except OperationFailure:  # not this user's right: the server's own limit of time applies, a minute at most
+            SWALLOWED.labels("sweep.orphans").inc()
+            return
+        if aborted:
+            SWEPT.labels("transactions").inc(aborted)
+            log.warning("transactions.aborted", count=aborted)
 
     def _return_expired(self) -> int:
         count = 0

@@ -5,11 +5,15 @@ from typing import Any
 
 from pymongo import MongoClient
 from pymongo.errors import ConfigurationError, InvalidURI, OperationFailure, PyMongoError
+from pymongo.read_concern import ReadConcern
 
 from common.errors import Misconfigured
 
 OLDEST_WIRE_VERSION = 17
 """That of MongoDB 6.0."""
+
+
+_OURS = "fairway:"
 
 
 def connect(url: str, appname: str) -> "MongoClient[Any]":
@@ -21,7 +25,7 @@ def connect(url: str, appname: str) -> "MongoClient[Any]":
     try:
         return MongoClient(
             url,
-            appname=appname[:128],
+            appname=f"{_OURS}{appname}"[:128],
             w="majority",
             journal=True,
             readConcernLevel="majority",
@@ -36,6 +40,29 @@ def connect(url: str, appname: str) -> "MongoClient[Any]":
         )
     except (InvalidURI, ConfigurationError, ValueError) as error:
         raise Misconfigured(f"FAIRWAY_MONGO_URL is no address of MongoDB ({type(error).__name__}).") from None
+
+
+def abort_idle_transactions(client: "MongoClient[Any]", idle_s: float) -> int:
+    """Abort our own transactions in which nothing was done for *idle_s* seconds; return how many.
+
+    A process that dies, or freezes, inside a transaction leaves its documents locked for as long as the server
+    lets a transaction live (a minute). Whoever is alive after all finds its commit refused and runs it again.
+    """
+    pipeline = [
+        {"$currentOp": {"allUsers": True, "idleSessions": True}},
+        {
+            "$match": {
+                "type": "idleSession",
+                "appName": {"$regex": f"^{_OURS}"},
+                "transaction.timeInactiveMicros": {"$gt": int(idle_s * 1_000_000)},
+            }
+        },
+    ]
+    admin = client.get_database("admin", read_concern=ReadConcern("local"))
+    found = [{"lsid": one["lsid"]} for one in admin.aggregate(pipeline)]
+    if found:
+        admin.command("killAllSessionsByPattern", found)
+    return len(found)
 
 
 def check(client: "MongoClient[Any]") -> None:

@@ -9,6 +9,8 @@ from pymongo.client_session import ClientSession
 from pymongo.collection import Collection
 from pymongo.errors import OperationFailure
 
+from common.tenancy.connection import abort_idle_transactions
+
 T = TypeVar("T")
 
 _OWN_INDEXES: Mapping[str, Sequence[IndexModel]] = {
@@ -50,6 +52,10 @@ class ControlPlane:
     def transaction(self, work: Callable[[ClientSession], T]) -> T:
         """Run *work* in one transaction; a transient conflict runs it again, for at most 20 seconds."""
         return in_transaction(self._client, work)
+
+    def abort_idle_transactions(self, idle_s: float) -> int:
+        """Abort what dead processes left open on this server; see `connection.abort_idle_transactions`."""
+        return abort_idle_transactions(self._client, idle_s)
 
     def ensure_indexes(self) -> None:
         """Make the collections and their indexes; safe to repeat and to run in many processes."""

@@ -132,7 +132,6 @@ def _stack() -> Iterator[Stack]:
         finally:
             stack.stop()
             log.close()
-            import shutil; shutil.copy(Path(folder) / "stack.log", "/tmp/lead/stack.log")
 
 
 def _import_all(stack: Stack, tasks: list[Task]) -> list[Report]:

@@ -99,6 +99,8 @@ class Mongo(Server):
             *(mongod(), "--dbpath", str(folder / "mongo"), "--port", str(self.port), "--bind_ip", "127.0.0.1"),
             *("--replSet", REPLICA_SET, "--noscripting", "--nounixsocket", "--wiredTigerCacheSizeGB", "0.5"),
             *("--setParameter", "diagnosticDataCollectionEnabled=false"),
+            # A second net under the sweep, which aborts what a dead process left open.
+            *("--setParameter", "transactionLifetimeLimitSeconds=30"),
         ]
         super().__init__("mongod", command, folder, self._has_primary)
         self._client: pymongo.MongoClient[dict[str, object]] | None = None
