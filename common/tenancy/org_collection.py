@@ -174,5 +174,5 @@ class OrgCollection:
 def _rows(cursor: Any) -> Iterator[dict[str, Any]]:
     """Give the rows and keep the cursor, from which one could go on to the collection and the client."""
     with cursor:
-        for row in cursor:
-            yield row  # noqa: UP028 (`yield from` would show the cursor as `gi_yieldfrom`)
+        for row in cursor:  # noqa: UP028 (`yield from` would show the cursor as `gi_yieldfrom`)
+            yield row

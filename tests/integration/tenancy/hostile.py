@@ -94,7 +94,9 @@ def _of_a_strange_make(us: str, them: str) -> Iterator[Any]:
     yield SON([("org_id", them), ("n", 1)])
     yield MappingProxyType({"org_id": them})
     yield RawBSONDocument(bson.encode({"org_id": them}))
-    yield {"$or": [RawBSONDocument(_named_twice("n", 1, "org_id", them))]}
+    yield {"$or": [RawBSONDocument(_named_twice("org_id", us, "org_id", them))]}
+    yield RawBSONDocument(_named_twice("$expr", {"$function": JS}, "$expr", 1))
+    yield {"$or": [RawBSONDocument(_named_twice("$expr", {"$function": JS}, "$expr", 1))]}
     yield deep({"org_id": them}, 150)
     yield {b"org_id": them}
     yield {1: them}
@@ -151,7 +153,7 @@ def updates(us: str, them: str) -> Iterator[Any]:
     yield {"n": 9, "$set": {"org_id": them}}
     yield {"$set": "org_id"}
     yield {"$set": RawBSONDocument(_named_twice("n", 9, "org_id", them))}
-    yield RawBSONDocument(bson.encode({"$set": {"org_id": them}}))
+    yield RawBSONDocument(_named_twice("$set", {"org_id": them}, "$set", {"n": 9}))
     yield {}
     yield None
     yield "org_id"

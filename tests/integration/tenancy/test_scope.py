@@ -1,4 +1,4 @@
-"""No query of a tenant's data leaves its organization: every method, with everything that was thought of against it."""
+"""No query of a tenant's data leaves its organization: every method, against every hostile query we know."""
 
 import inspect
 from collections.abc import Callable
@@ -80,9 +80,7 @@ UPDATES: dict[str, tuple[Callable[[OrgCollection, Any, Any], Any], ...]] = {
     "update_each": (lambda things, where, change: things.update_each([(where, change), (where, change)]),),
     "find_one_and_update": (
         lambda things, where, change: things.find_one_and_update(where, change),
-        lambda things, where, change: things.find_one_and_update(
-            where, change, upsert=True, return_document=True
-        ),
+        lambda things, where, change: things.find_one_and_update(where, change, upsert=True, return_document=True),
         lambda things, where, change: things.find_one_and_update(where, change, projection=where),
     ),
 }
@@ -112,7 +110,9 @@ def calls_with_a_filter() -> list[Any]:
     for name, changes in UPDATES.items():
         forms += [(name, lambda things, where, form=form: form(things, where, MARK)) for form in changes]
     for name, replaces in REPLACES.items():
-        forms += [(name, lambda things, where, form=form: form(things, where, {"_id": "new"})) for form in replaces]
+        forms += [
+            (name, lambda things, where, form=form: form(things, where, {"_id": "new"})) for form in replaces
+        ]
     for name, inserts in INSERTS.items():
         forms += [(name, lambda things, where, form=form: form(things, as_document(where))) for form in inserts]
     return [pytest.param(form, id=f"{name}-{number}") for number, (name, form) in enumerate(forms)]
@@ -155,11 +155,15 @@ def test_code_and_commands_in_a_filter_are_refused_by_us(pool: Pool, where: Any)
             call(pool.mine, where)
 
 
-UPDATE_FORMS = [pytest.param(form, id=f"{name}-{n}") for name, all_ in UPDATES.items() for n, form in enumerate(all_)]
+UPDATE_FORMS = [
+    pytest.param(form, id=f"{name}-{n}") for name, all_ in UPDATES.items() for n, form in enumerate(all_)
+]
 DOCUMENT_FORMS = [
     *(pytest.param(form, id=f"{name}-{n}") for name, all_ in INSERTS.items() for n, form in enumerate(all_)),
     *(
-        pytest.param(lambda things, document, form=form, where=where: form(things, where, document), id=f"{name}-{n}")
+        pytest.param(
+            lambda things, document, form=form, where=where: form(things, where, document), id=f"{name}-{n}"
+        )
         for name, all_ in REPLACES.items()
         for n, form in enumerate(all_)
         for where in ({}, {"n": 1}, {"_id": "none"})
@@ -199,10 +203,11 @@ def test_no_document_is_anybody_elses(pool: Pool, form: Call) -> None:
 def test_a_document_of_their_id_leaves_theirs_as_it_is(pool: Pool, form: Call) -> None:
     theirs = pool.theirs()
 
-    with pytest.raises(PyMongoError), suppress(AssertionError):
-        if form(pool.mine, {"_id": pool.their_ids[0], "natural_key": "x"}) == 0:  # a replacement found nothing
-            raise PyMongoError
+    with suppress(PyMongoError):  # a replacement that finds nothing to replace is no error
+        form(pool.mine, {"_id": pool.their_ids[0], "natural_key": "x"})
+
     assert (pool.theirs(), pool.nobodys()) == (theirs, [])
+    assert len(pool.ours()) <= EACH_HAS + 1
 
 
 def test_an_upsert_belongs_to_the_organization(pool: Pool) -> None:
@@ -355,7 +360,9 @@ values = st.sampled_from([US, THEM, THEIRS, None, 0, 1, "", "alpha"])
 conditions = st.one_of(
     values,
     st.builds(
-        lambda op, value: {op: value}, st.sampled_from(["$eq", "$ne", "$gt", "$gte", "$lt", "$lte", "$not"]), values
+        lambda op, value: {op: value},
+        st.sampled_from(["$eq", "$ne", "$gt", "$gte", "$lt", "$lte", "$not"]),
+        values,
     ),
     st.builds(lambda op, many: {op: many}, st.sampled_from(["$in", "$nin", "$all"]), st.lists(values, max_size=3)),
     st.sampled_from([{"$exists": True}, {"$exists": False}, {"$regex": "."}, {"$type": "string"}]),
