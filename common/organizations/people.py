@@ -47,7 +47,7 @@ def normal_email(text: str) -> str:
 
 def find_person(control: ControlPlane, org_id: OrgId, email: str) -> Person | None:
     """Return the person of that organization and address, or `None`."""
-    found = control.users.find_one({"org_id": org_id, "email": email})
+    found = control.users.find_one({"org_id": {"$eq": org_id}, "email": {"$eq": email}})
     if found is None:
         return None
     return Person(
