@@ -48,7 +48,7 @@ def abort_idle_transactions(client: "MongoClient[Any]", idle_s: float) -> int:
     A process that dies, or freezes, inside a transaction leaves its documents locked for as long as the server
     lets a transaction live (a minute). Whoever is alive after all finds its commit refused and runs it again.
     """
-    pipeline = [
+    pipeline: list[Mapping[str, Any]] = [
         {"$currentOp": {"allUsers": True, "idleSessions": True}},
         {
             "$match": {
