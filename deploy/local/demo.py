@@ -28,7 +28,7 @@ from deploy.local.servers import free_port
 from deploy.local.stack import Stack
 
 NAMES = ("Alder & Sons", "Birch Bank", "Cedar Care")
-ROWS = 3_400
+ROWS = 20_000
 WITHIN_S = 150
 VICTIM = "worker-tickets"
 _SPEAKING = ("message", "text", "body", "content", "description")
@@ -170,12 +170,10 @@ class _Killer:
     def look(self, job: dict[str, Any]) -> None:
         """Kill if this *job* is in the middle."""
         with self._lock:
-            is_running = job["state"] == "running"
-            if is_running and not self._done:
+            done, total = job["progress"]["done"], job["progress"]["total"] or 0
+            if job["state"] == "running" and 0 < done < total and not self._done:
                 self._done = True
-                console.print(
-                    f"kill -9 of {VICTIM}, all of it, at {job['progress']['done']} rows of {job['kind']}"
-                )
+                console.print(f"kill -9 of {VICTIM}, with all its processes, at row {done} of {total}")
                 self._stack.supervisor.kill(VICTIM)
 
 
