@@ -49,3 +49,22 @@ def submit_many(count: int, threads: int = 16) -> None:
     for one in workers:
         one.join()
     made.close()
+
+
+def person(made: Services, caller: Caller, email: str, password: str) -> str:
+    """Put an admin into the caller's organization; return the organization's slug."""
+    from common.organizations.passwords import hash_password
+    from common.organizations.people import person_document
+
+    hashed = hash_password(password)
+    made.control.users.insert_one(
+        person_document(
+            user_id=new_id(),
+            org_id=caller.org_id,
+            email=email,
+            role="admin",
+            password_hash=hashed,
+            clock=made.clock,
+        )
+    )
+    return made.registry.get(caller.org_id).slug

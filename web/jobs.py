@@ -41,7 +41,7 @@ class JobSchema(ma.Schema):
     """A job."""
 
     id = ma.fields.String()
-    kind = ma.fields.String(metadata={"example": "tickets.import_file"})
+    kind = ma.fields.String(metadata={"description": "what is done: `family.verb_object`"})
     state = ma.fields.String(validate=ma.validate.OneOf(STATES))
     waiting_for = ma.fields.Dict(allow_none=True, metadata={"description": "`{reason, until}` while it waits"})
     priority = ma.fields.Integer()

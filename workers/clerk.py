@@ -171,7 +171,7 @@ class Clerk:
     def _give_back(self, claimed: Claimed) -> bool:
         written = self._store.give_back(claimed)
         if written and (lane := queue_of(claimed.kind)):
-            self._lanes.admit_soon(lane, [(claimed.member, claimed.priority)])
+            self._lanes.back_soon(lane, claimed.member, claimed.priority)
         return written
 
     def _problem(self, claimed: Claimed, outcome: Outcome) -> dict[str, object]:

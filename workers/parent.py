@@ -164,7 +164,7 @@ class Parent:
         queue = queue_of(lease["kind"])
         if given_back and queue is not None:
             member = Member(org_id=held.org_id, job_id=held.job_id)
-            self._services.lanes.admit_soon(queue, [(member, lease["priority"])])
+            self._services.lanes.back_soon(queue, member, lease["priority"])
 
     def _kill_overdue(self) -> None:
         now = time.monotonic()

@@ -90,6 +90,12 @@ function verbs.admit()
   return new
 end
 
+-- member, priority: a job that was taken and is queued again; what its last taking left is gone.
+function verbs.back()
+  settle(ARGV[3])
+  return verbs.admit()
+end
+
 -- carrier, linger ms (0: leave if there is nothing), settled member* -> member or nothing.
 function verbs.take()
   for i = 5, #ARGV do settle(ARGV[i]) end

@@ -70,6 +70,10 @@ class Lanes:
         """Admit, or leave it to the sweep: the records are in MongoDB, so a 202 stands without Redis."""
         self._soon("admit", lambda: self.admit(queue, members))
 
+    def back_soon(self, queue: str, member: Member, priority: int) -> None:
+        """Admit a job that was taken and is queued again, or leave it to the sweep."""
+        self._soon("back", lambda: self._call(queue, "back", str(member), priority))
+
     def take(self, queue: str, carrier: str, *, linger_s: float, settled: Sequence[Member] = ()) -> Member | None:
         """Take the next job, and settle those that are known to be claimed or gone.
 

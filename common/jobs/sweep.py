@@ -125,7 +125,7 @@ class Sweep:
                 LOSSES.labels(kind).inc()
                 log.warning("job.lease_over", kind=kind, job_id=held.job_id, losses=losses + 1)
                 if problem is None:
-                    self._admit_soon([(Member(org_id=held.org_id, job_id=held.job_id), kind, priority)])
+                    self._back_soon(Member(org_id=held.org_id, job_id=held.job_id), kind, priority)
             if len(page) < PAGE:
                 break
         return count
@@ -202,10 +202,9 @@ class Sweep:
                 by_queue[queue].append((member, priority))
         return sum(self._lanes.admit(queue, members) for queue, members in by_queue.items())
 
-    def _admit_soon(self, jobs: Iterable[tuple[Member, str, int]]) -> None:
-        for member, kind, priority in jobs:
-            if (queue := queue_of(kind)) is not None:
-                self._lanes.admit_soon(queue, [(member, priority)])
+    def _back_soon(self, member: Member, kind: str, priority: int) -> None:
+        if (queue := queue_of(kind)) is not None:
+            self._lanes.back_soon(queue, member, priority)
 
     def _publish(self) -> None:
         SWEEP_LAG.set(self._clock.monotonic() - self._compared_whole_at)

@@ -81,6 +81,16 @@ def test_a_settled_job_may_be_admitted_again(lanes: Lanes) -> None:
     assert lanes.admit(QUEUE, [(job, 5)]) == 1
 
 
+def test_a_job_that_comes_back_is_offered_at_once_though_it_was_just_taken(lanes: Lanes) -> None:
+    job = member()
+    lanes.admit(QUEUE, [(job, 5)])
+    lanes.take(QUEUE, "1-1", linger_s=0)
+
+    lanes.back_soon(QUEUE, job, 5)
+
+    assert lanes.take(QUEUE, "2-2", linger_s=0) == job
+
+
 def test_no_carrier_is_sent_while_no_worker_lives(lanes: Lanes, client: redis.Redis) -> None:
     lanes.admit(QUEUE, [(member(), 5)])
 

@@ -1,0 +1,181 @@
+"""The whole stack over HTTP: sign up, sign in, import, look; and Flower, metrics and logs beside it."""
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import httpx
+import pytest
+from common.probe.be_quick import BeQuick
+from common.probe.leave_marks import LeaveMarks
+
+from common.ids import JobId, OrgId
+from common.jobs.record import JobRecord
+from common.services import Services
+from tests.acceptance.conftest import OPERATOR_PASSWORD, Running
+from tests.integration.conftest import caller_of, make_organization
+
+PASSWORD = "a canary that nothing may keep: kanarienvogel-4711"
+CSV = b"subject,message,extra\nOne,First message,$state\nTwo,,x\nOne,First message,$state\n"
+
+
+@pytest.fixture(scope="module")
+def client(running: Running) -> Iterator[httpx.Client]:
+    """Return a client that is signed in as the admin of a fresh organization."""
+    with httpx.Client(base_url=running.stack.url, timeout=30) as made:
+        body = {"name": "Acme", "admin": {"email": "ada@acme.example", "password": PASSWORD}}
+        answer = made.post("/v1/organizations", json=body, headers={"X-Request-ID": "sign-up-1"})
+        assert answer.status_code == 202, answer.text
+        job, token = answer.json(), answer.json()["job_token"]
+        job = follow(made, job["id"], {"Authorization": f"Bearer {token}"})
+        assert job["state"] == "succeeded", job
+        credentials = {"organization": job["result"]["slug"], "email": "ada@acme.example", "password": PASSWORD}
+        made.headers["Authorization"] = (
+            f"Bearer {made.post('/v1/auth/token', json=credentials).json()['access_token']}"
+        )
+        yield made
+
+
+@pytest.fixture(scope="module")
+def services(running: Running) -> Iterator[Services]:
+    """Return services beside the stack, to submit the tests' own kinds."""
+    made = Services(running.stack.settings)
+    yield made
+    made.close()
+
+
+def follow(client: httpx.Client, job_id: str, headers: dict[str, str] | None = None) -> dict[str, Any]:
+    """Wait by long polls until the job has ended."""
+    deadline = time.monotonic() + 40
+    while True:
+        job: dict[str, Any] = client.get(f"/v1/jobs/{job_id}?wait=10", headers=headers).json()
+        if job["state"] in {"succeeded", "failed", "cancelled"}:
+            return job
+        assert time.monotonic() < deadline, job
+
+
+def until(look: Callable[[], Any], what: str, within_s: float = 20) -> Any:
+    """Poll until *look* returns something true, and return that."""
+    deadline = time.monotonic() + within_s
+    while True:
+        if found := look():
+            return found
+        assert time.monotonic() < deadline, f"waited for {what}"
+        time.sleep(0.05)
+
+
+def test_an_imported_file_becomes_tickets_with_exact_counts(client: httpx.Client) -> None:
+    answer = client.post("/v1/tickets/imports", files={"file": ("tickets.csv", CSV)})
+    assert answer.status_code == 202
+    assert answer.headers["Location"] == f"/v1/jobs/{answer.json()['id']}"
+
+    job = follow(client, answer.json()["id"])
+
+    counts = {name: job["result"][name] for name in ("rows", "new", "repeated", "refused")}
+    assert counts == {"rows": 3, "new": 1, "repeated": 1, "refused": 1}
+    tickets = client.get("/v1/tickets").json()["items"]
+    assert [(one["message"], one["attributes"]) for one in tickets] == [("First message", {"extra": "$state"})]
+    refused = client.get(job["result"]["refused_rows"]).json()["items"]
+    assert [(row["line"], row["column"]) for row in refused] == [(3, "message")]
+    assert client.get(f"/v1/tickets/{tickets[0]['id']}").json() == tickets[0]
+
+
+def test_a_request_id_reaches_the_handlers_lines(client: httpx.Client, running: Running) -> None:
+    files = {"file": ("again.csv", CSV)}
+    answer = client.post("/v1/tickets/imports", files=files, headers={"X-Request-ID": "follow-me-42"})
+    follow(client, answer.json()["id"])
+
+    assert until(
+        lambda: [line for line in running.lines if line.startswith("worker-tickets") and "follow-me-42" in line],
+        "the worker's line",
+    )
+
+
+def test_the_operator_signs_in_from_loopback(client: httpx.Client, running: Running) -> None:
+    body = {"email": running.stack.settings.operator_email, "password": OPERATOR_PASSWORD}
+
+    answer = client.post("/v1/auth/token", json=body)
+
+    assert answer.status_code == 200
+
+
+def test_flower_shows_each_job_under_its_kind_with_how_it_ended(running: Running, services: Services) -> None:
+    org_id = make_organization(services)
+    caller = caller_of(org_id)
+    login = tuple(running.stack.flower_login.split(":", 1))
+    flower = httpx.Client(base_url=running.stack.flower_url, auth=login, timeout=10)
+    until(lambda: flower.get("/api/workers").status_code == 200, "Flower")
+    made = {
+        "SUCCESS": services.submit(caller, BeQuick()),
+        "FAILURE": services.submit(caller, LeaveMarks(trouble="fail")),
+        "RETRY": services.submit(caller, LeaveMarks(trouble="defer", steps=1, at=0, times=10_000)),
+    }
+    slow = services.submit(caller, LeaveMarks(steps=200, pause_s=0.1))
+    until(lambda: record(services, org_id, slow.id).state == "running", "a running job")
+    services.submitter.cancel(org_id, slow.id)
+    until(lambda: record(services, org_id, slow.id).state == "cancelled", "the cancel")
+    made["REVOKED"] = slow
+
+    for state, job in made.items():
+        shown = until(lambda job=job, state=state: task(flower, job.id, state), f"{job.kind} as {state}")
+        assert (shown["name"], shown["args"]) == (job.kind, "")
+    assert not [one for one in flower.get("/api/tasks").json().values() if one["name"] == "fairway.carrier"]
+    services.submitter.cancel(org_id, made["RETRY"].id)
+
+
+def test_flower_is_closed_without_its_password(running: Running) -> None:
+    for path in ("/", "/workers", "/tasks", "/api/workers"):
+        assert httpx.get(f"{running.stack.flower_url}{path}", timeout=10).status_code == 401
+
+
+def test_metrics_count_over_all_processes(client: httpx.Client, running: Running) -> None:
+    client.get("/v1/jobs")
+    address = f"http://127.0.0.1:{running.stack.settings.metrics_port}/metrics"
+
+    text = until(
+        lambda: found if "fairway_job_runs_ended_total" in (found := httpx.get(address).text) else "", "metrics"
+    )
+
+    assert 'fairway_jobs_accepted_total{kind="organizations.provision"}' in text
+    assert 'kind="organizations.provision",outcome="succeeded"' in text
+
+
+def test_no_secret_is_kept_or_said_in_clear(client: httpx.Client, running: Running, services: Services) -> None:
+    token = client.headers["Authorization"].removeprefix("Bearer ")
+    secrets = [PASSWORD, token, OPERATOR_PASSWORD]
+
+    places = {
+        "MongoDB": json.dumps([str(document) for document in everything_in_mongo(services)]),
+        "Redis": str(everything_in_redis(services)),
+        "the logs": "\n".join(running.lines),
+    }
+
+    found = [
+        f"{secret[:12]}... in {place}" for place, text in places.items() for secret in secrets if secret in text
+    ]
+    assert found == []
+
+
+def everything_in_mongo(services: Services) -> list[dict[str, Any]]:
+    client = services.control.jobs.database.client
+    names = [services.settings.control_database, *services.settings.data_databases]
+    return [
+        one for name in names for held in client[name].list_collection_names() for one in client[name][held].find()
+    ]
+
+
+def everything_in_redis(services: Services) -> list[bytes | None]:
+    return [services.broker.dump(key) for key in services.broker.keys("*")]
+
+
+def record(services: Services, org_id: OrgId, job_id: JobId) -> JobRecord:
+    return services.jobs.get(org_id, job_id)
+
+
+def task(flower: httpx.Client, job_id: str, state: str) -> dict[str, Any] | None:
+    answer = flower.get(f"/api/task/info/{job_id}")
+    if answer.status_code != 200:
+        return None
+    shown: dict[str, Any] = answer.json()
+    return shown if shown["state"] == state else None
