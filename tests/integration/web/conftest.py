@@ -1,0 +1,80 @@
+"""The API around real services, without a server: requests are made in process."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+from common.ids import OrgId
+from common.services import Services
+from tests.integration.conftest import Slot, make_organization
+from web.app import create_app
+
+
+@pytest.fixture
+def app(services: Services) -> Flask:
+    """Return the application."""
+    return create_app(services)
+
+
+@pytest.fixture
+def anonymous(app: Flask) -> FlaskClient:
+    """Return a client without credentials."""
+    return app.test_client()
+
+
+@dataclass
+class Member:
+    """A client with an admin's token."""
+
+    http: FlaskClient
+    org_id: OrgId
+    token: str
+
+    def __call__(self, method: str, path: str, **options: Any) -> TestResponse:
+        headers = {"Authorization": f"Bearer {self.token}", **options.pop("headers", {})}
+        return self.http.open(path, method=method, headers=headers, **options)
+
+
+@pytest.fixture
+def member_of(app: Flask, services: Services) -> Callable[[OrgId], Member]:
+    """Return a function that signs in to an organization."""
+
+    def sign_in(org_id: OrgId) -> Member:
+        token, _ = services.tokens.issue(org_id=org_id, user_id="somebody", role="admin")
+        return Member(app.test_client(), org_id, token)
+
+    return sign_in
+
+
+@pytest.fixture
+def admin(member_of: Callable[[OrgId], Member], org_id: OrgId) -> Member:
+    """Return an admin of the organization."""
+    return member_of(org_id)
+
+
+@pytest.fixture
+def stranger(member_of: Callable[[OrgId], Member], services: Services) -> Member:
+    """Return an admin of another organization."""
+    return member_of(make_organization(services, "Other"))
+
+
+@pytest.fixture
+def provisioner(services: Services) -> Slot:
+    """Return a slot that provisions organizations."""
+    return Slot(services)
+
+
+def problem_of(response: TestResponse, status: int) -> dict[str, Any]:
+    """Check that *response* is a problem of that status, and return it."""
+    assert response.status_code == status, response.text
+    assert response.content_type == "application/problem+json"
+    body: dict[str, Any] = response.get_json(force=True)
+    assert body["status"] == status
+    assert body["type"].startswith("/problems/")
+    assert body["request_id"] == response.headers["X-Request-ID"]
+    return body
