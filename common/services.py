@@ -86,6 +86,7 @@ class Services:
         A Redis that is not there yet is no reason to refuse: everything in it can be rebuilt.
         """
         check(self._mongo)
+        self.keys  # noqa: B018 (a missing key file is found at the start, not at the first secret)
         try:
             policy = self.broker.config_get("maxmemory-policy").get("maxmemory-policy")
         except redis.ResponseError:

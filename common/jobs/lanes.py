@@ -141,6 +141,15 @@ class Lanes:
         """Say that *worker* ends, or that these carriers of it died; others take over at once."""
         self._call(queue, "leave", worker, slots, *carriers)
 
+    def workers(self, queue: str) -> list[str]:
+        """List the names of the workers that are alive on *queue*."""
+        try:
+            seconds, _ = self._client.time()
+            alive: Any = self._client.zrangebyscore(self._names(queue)[6], seconds * 1000, "+inf")
+        except redis.RedisError as error:
+            raise Unavailable("The broker's Redis does not answer.") from error
+        return [name.decode().rpartition("|")[0] for name in alive]
+
     def unknown(self, queue: str, members: Sequence[Member]) -> set[Member]:
         """Return those of *members* that stand nowhere in Redis."""
         return {Member.parse(raw) for raw in self._call(queue, "unknown", *map(str, members))}

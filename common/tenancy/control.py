@@ -53,6 +53,11 @@ class ControlPlane:
         """Run *work* in one transaction; a transient conflict runs it again, for at most 20 seconds."""
         return in_transaction(self._client, work)
 
+    def somebody_sweeps(self) -> bool:
+        """Tell whether a sweeper leads at this moment."""
+        over = {"$expr": {"$gt": ["$expires_at", "$$NOW"]}}
+        return self.leases.find_one({"_id": "sweeper", **over}) is not None
+
     def abort_idle_transactions(self, idle_s: float) -> int:
         """Abort what dead processes left open on this server; see `connection.abort_idle_transactions`."""
         return abort_idle_transactions(self._client, idle_s)

@@ -1,0 +1,88 @@
+"""`python -m deploy.compose.make_secrets FOLDER`: makes every secret of `docker-compose.yml`, once.
+
+Each service gets a user of its own at each Redis, with the rights that its work needs; only those who serve the
+broker's queues may write them.
+"""
+
+import base64
+import hashlib
+import os
+import secrets
+import sys
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+WORK = "+@read +@write +@list +@sortedset +@hash +@set +@string +@scripting +@transaction +@connection +@blocking"
+NEVER = "-@dangerous +info +client|setname"
+EVENTS = "~_kombu.* ~*.reply.celery.pidbox allchannels +@pubsub"
+
+BROKER_RIGHTS = {
+    "api": f"~fairway:* ~fairway.* {WORK} {NEVER}",
+    "worker": f"~fairway:* ~fairway.* ~unacked* {EVENTS} {WORK} {NEVER}",
+    "sweeper": f"~fairway:* ~fairway.* {WORK} {NEVER}",
+    # Flower listens to events and asks workers about themselves; queues and lanes are out of its reach.
+    "flower": f"{EVENTS} {WORK} {NEVER}",
+    "health": "resetkeys +ping",
+}
+CACHE_RIGHTS = {
+    "api": f"~fairway:* {WORK} {NEVER}",
+    "worker": f"~fairway:* {WORK} {NEVER}",
+    "sweeper": f"~fairway:* {WORK} {NEVER}",
+    "health": "resetkeys +ping",
+}
+
+
+def main(folder: Path) -> None:
+    """Make what is missing in *folder*; what is there stays."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    password = keep(folder / "mongo_password", token)
+    keep(folder / "mongo_root_password", token)
+    keep(folder / "mongo_keyfile", lambda: base64.b64encode(secrets.token_bytes(512)).decode())
+    keep(
+        folder / "mongo_url",
+        lambda: f"mongodb://fairway:{password}@mongo:27017/?replicaSet=fairway&authSource=admin",
+    )
+    keep(folder / "secret_keys", lambda: base64.b64encode(secrets.token_bytes(32)).decode())
+    keep(folder / "operator_password", token)
+    for server, rights in (("broker", BROKER_RIGHTS), ("redis", CACHE_RIGHTS)):
+        users(folder, server, rights)
+
+
+def users(folder: Path, server: str, rights: dict[str, str]) -> None:
+    """Make a password, an address and a line of the ACL file for each user of *server*."""
+    lines = ["user default off resetchannels -@all"]
+    for user, allowed in rights.items():
+        if user == "health":
+            password = keep(folder / f"{server}_health", token)
+        else:
+            url = keep(folder / f"{server}_url_{user}", partial(address, user, server))
+            password = url.split(":")[2].split("@")[0]
+        digest = hashlib.sha256(password.encode()).hexdigest()
+        lines.append(f"user {user} on resetchannels #{digest} {allowed}")
+    keep(folder / f"{server}_acl", lambda: "\n".join(lines) + "\n")
+
+
+def address(user: str, server: str) -> str:
+    """Return the address of *server* for *user*, with a fresh password."""
+    return f"redis://{user}:{token()}@{server}:6379/0"
+
+
+def keep(path: Path, make: Callable[[], str]) -> str:
+    """Return what *path* holds, made by *make* if it is not there.
+
+    Readable by the containers' users; the folder around it is closed to others.
+    """
+    if not path.exists():
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o444), "w") as file:
+            file.write(make())
+    return path.read_text(encoding="ascii").strip()
+
+
+def token() -> str:
+    """Return a fresh password."""
+    return secrets.token_urlsafe(24)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1] if len(sys.argv) > 1 else "secrets"))
