@@ -41,7 +41,7 @@ def sweep_until(stopped: threading.Event, services: Services) -> None:
                 sweep.once()
         except (Unavailable, PyMongoError) as error:
             metrics.SWALLOWED.labels("sweep").inc()
-            log.warning("sweep.failed", error=type(error).__name__)
+            log.warning("sweep.failed", error=type(error).__name__, cause=str(error.__cause__ or error)[:200])
     leadership.release()
 
 
