@@ -13,9 +13,12 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-WORK = "+@read +@write +@list +@sortedset +@hash +@set +@string +@scripting +@transaction +@connection +@blocking +@keyspace"
+WORK = (
+    "+@read +@write +@list +@sortedset +@hash +@set +@string +@keyspace "
+    "+@scripting +@transaction +@connection +@blocking"
+)
 NEVER = "-@dangerous +info +time +client|setname"
-EVENTS = "~_kombu.* ~celeryev.* ~*.celery.pidbox allchannels +@pubsub"
+EVENTS = "~_kombu.* ~celeryev.* ~*.celery.pidbox* allchannels +@pubsub"
 
 BROKER_RIGHTS = {
     "api": f"~fairway:* ~fairway.* {WORK} {NEVER}",
