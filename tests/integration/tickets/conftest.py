@@ -12,6 +12,7 @@ from common.clock import SystemClock
 from common.config import Settings
 from common.ids import JobId, OrgId, new_id
 from common.jobs.idempotency import IDEMPOTENCY_INDEXES
+from common.jobs.kind import discover
 from common.jobs.lanes import Member
 from common.jobs.record import JobRecord, new_document
 from common.jobs.store import JOBS_INDEXES, JobStore
@@ -84,6 +85,7 @@ class Importer:
 @pytest.fixture(scope="session")
 def import_services(servers: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
     """Return what a handler needs of the services, on fresh databases; no Redis has a part in it."""
+    discover()  # so that the databases are prepared for every collection that any test will declare
     client = connect(servers.mongo.url, "test")
     clock, suffix = SystemClock(), new_id().replace("-", "")[-12:]
     control_name, data_name = f"control_{suffix}", f"data_{suffix}"

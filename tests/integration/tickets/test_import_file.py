@@ -11,6 +11,7 @@ from common.storage.folder import FolderBlobStore
 from common.tickets.batches import BATCH_ROWS
 from common.tickets.collections import REFUSED_ROWS, TICKETS
 from common.tickets.counts import REFUSED_KEPT_MAX
+from workers.context import Context
 from workers.runner import Outcome
 
 DATA = Path(__file__).parents[4] / "shared" / "data"
@@ -173,14 +174,30 @@ def test_an_update_with_odd_attributes_is_exact_too(importer: Any) -> None:
     assert (ticket["message"], ticket["attributes"]) == ("$1.50", {"$set": "$state", "a.b": "$$ROOT"})
 
 
-@pytest.mark.parametrize("path", ODD_FILES, ids=lambda path: path.stem)
-def test_the_odd_files_of_the_corpus_become_tickets_as_their_json_says(importer: Any, path: Path) -> None:
-    said = json.loads((path.parents[1] / "json" / f"{path.stem}.json").read_text(encoding="utf-8"))
-    if path.stem == "location_coordinates":  # its JSON has another telephone number than its CSV, and no list
-        said = [{**said, "Contact Phone Number": "2095257564"}]
+OWN_FILE = (
+    b'\xef\xbb\xbfa,b\r\n1,"say ""x"",\r\nthen y"\r\n2,""',
+    [{"a": "1", "b": 'say "x",\r\nthen y'}, {"a": "2", "b": ""}],
+)
+
+
+def odd_files() -> list[tuple[bytes, list[dict[str, str]]]]:
+    """Return each odd file with what it means."""
+    found = [OWN_FILE]
+    for path in ODD_FILES:
+        said = json.loads((path.parents[1] / "json" / f"{path.stem}.json").read_text(encoding="utf-8"))
+        if path.stem == "location_coordinates":  # its JSON has another telephone number than its CSV, and no list
+            said = [{**said, "Contact Phone Number": "2095257564"}]
+        found.append((path.read_bytes(), said))
+    return found
+
+
+@pytest.mark.parametrize(("content", "said"), odd_files(), ids=["own", *(path.stem for path in ODD_FILES)])
+def test_odd_files_become_tickets_as_they_are_meant(
+    importer: Any, content: bytes, said: list[dict[str, str]]
+) -> None:
     column = next(iter(said[0]))
 
-    importer(path.read_bytes(), mapping={"message": column})
+    importer(content, mapping={"message": column})
 
     assert [{column: ticket["message"], **ticket["attributes"]} for ticket in importer.tickets()] == said
 
@@ -208,12 +225,20 @@ def test_each_hostile_string_is_stored_exactly_in_each_field_or_refused_by_name(
         assert ticket[field] == (texts[line - 1] or (None if field == "external_id" else ""))
 
 
-@pytest.mark.skipif(not MESSAGES.exists(), reason="the real messages are not here")
-def test_ten_thousand_real_messages_are_imported_in_whole(importer: Any) -> None:
-    result = importer(MESSAGES.read_bytes(), mapping={"message": "text"})
+def message_files() -> list[tuple[bytes, int]]:
+    """Return files of messages in a column `text`, with their numbers of rows."""
+    own = lines("text,category", *[f'"It came, and {number % 40} broke",card' for number in range(60)])
+    return [(own, 60), *([(MESSAGES.read_bytes(), 10_003)] if MESSAGES.exists() else [])]
 
-    assert (result["rows"], result["refused"]) == (10_003, 0)
-    assert result["new"] + result["repeated"] == 10_003
+
+@pytest.mark.parametrize(
+    ("content", "rows"), message_files(), ids=lambda value: f"{value} rows" if isinstance(value, int) else ""
+)
+def test_files_of_messages_are_imported_in_whole(importer: Any, content: bytes, rows: int) -> None:
+    result = importer(content, mapping={"message": "text"})
+
+    assert (result["rows"], result["refused"]) == (rows, 0)
+    assert result["new"] + result["repeated"] == rows
     assert len(importer.find(TICKETS)) == result["new"]
 
 
@@ -273,3 +298,20 @@ def test_two_imports_of_the_same_rows_at_once_make_each_ticket_once(importer: An
     assert sum(outcome.result["new"] for outcome in outcomes) == 3 * BATCH_ROWS
     assert sum(outcome.result["unchanged"] for outcome in outcomes) == 3 * BATCH_ROWS
     assert len(importer.find(TICKETS)) == 3 * BATCH_ROWS
+
+
+def test_a_ticket_that_changed_between_reading_and_writing_is_read_again(importer: Any) -> None:
+    importer(lines("external_id,message", "1,first"))
+    others: list[Any] = []
+
+    class Overtaken(Context):
+        def write(self, *args: Any, **options: Any) -> Any:
+            if options.get("done") and not others:
+                others.append(None)
+                others.append(importer(lines("external_id,message", "1,wanted")))
+            return super().write(*args, **options)
+
+    outcome = importer.run(importer.submit(lines("external_id,message", "1,wanted")), Overtaken)
+
+    assert counts(others[1]) == {"rows": 1, "updated": 1}
+    assert counts(outcome.result) == {"rows": 1, "unchanged": 1}
