@@ -23,9 +23,8 @@ WRK = (
 )
 PEOPLE = {"email": "bench@bench.example", "password": "only for the benchmark"}
 SERVERS = {
-    "granian, 8 threads": ("granian", 8),
-    "granian, 1 thread": ("granian", 1),
-    "gunicorn, 8 threads": ("gunicorn", 8),
+    "granian, 16 threads": ("granian", 16),
+    "gunicorn, 16 threads": ("gunicorn", 16),
 }
 
 

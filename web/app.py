@@ -51,6 +51,8 @@ def create_app(services: Services) -> Flask:
 
 def _refuse_what_we_can_not_answer() -> None:
     """We answer in JSON; who accepts no form of it is told so before anything is done."""
+    if request.headers.get("Accept", "*/*") in {"*/*", "application/json"}:
+        return
     accepted = request.accept_mimetypes
     offered = ("application/json", "application/problem+json", "text/html", "text/plain")
     if accepted and not any(accepted[one] for one in offered):

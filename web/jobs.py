@@ -14,9 +14,9 @@ from common.errors import Fault, Forbidden, Invalid, NotFound
 from common.ids import is_id
 from common.jobs.idempotency import Answer
 from common.jobs.record import STATES, JobRecord
-from web.contract import openapi, paging, replies
+from web.contract import idempotency, openapi, paging, replies
 from web.contract.authentication import ANYONE, caller, requires
-from web.contract.idempotency import KeyHeader, once
+from web.contract.idempotency import once
 from web.contract.json_bodies import Blueprint
 from web.contract.paging import PageQuery
 from web.contract.services import services
@@ -129,10 +129,9 @@ def cancel_job(job_id: str) -> Response:
 
 @blueprint.route("/v1/jobs/<string:job_id>/retry", methods=["POST"])
 @requires(*ANYONE)
-@blueprint.arguments(KeyHeader, location="headers", as_kwargs=True)
 @blueprint.response(202, JobSchema)
-@blueprint.doc(responses=openapi.errors("conflict"))
-def retry_job(job_id: str, **_header: str) -> Response:
+@blueprint.doc(parameters=[idempotency.PARAMETER], responses=openapi.errors("conflict"))
+def retry_job(job_id: str) -> Response:
     """Start a fresh run of a failed or cancelled job; it goes on from its checkpoint."""
     who = caller()
     used = once(

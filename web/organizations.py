@@ -17,9 +17,9 @@ from common.organizations.passwords import MAX_CHARS, MIN_CHARS, hash_password
 from common.organizations.people import EMAIL_MAX_CHARS, normal_email
 from common.organizations.provision import ProvisionOrganization
 from common.organizations.sign_up import NAME_MAX_CHARS, Reservation, is_free_to_ask, reserve, slug_of
-from web.contract import openapi, replies
+from web.contract import idempotency, openapi, replies
 from web.contract.authentication import identify
-from web.contract.idempotency import KeyHeader, once
+from web.contract.idempotency import once
 from web.contract.json_bodies import Blueprint
 from web.contract.limits import limit_attempts
 from web.contract.services import services
@@ -57,10 +57,12 @@ class SignedUp(JobSchema):
 
 @blueprint.route("/v1/organizations", methods=["POST"])
 @blueprint.arguments(SignUp)
-@blueprint.arguments(KeyHeader, location="headers", as_kwargs=True)
 @blueprint.response(202, SignedUp)
-@blueprint.doc(responses=openapi.errors("unauthenticated", "forbidden", "conflict", "too-many-requests"))
-def sign_up(asked: dict[str, Any], **_header: str) -> Response:
+@blueprint.doc(
+    parameters=[idempotency.PARAMETER],
+    responses=openapi.errors("unauthenticated", "forbidden", "conflict", "too-many-requests"),
+)
+def sign_up(asked: dict[str, Any]) -> Response:
     """Make an organization with its first admin. The answer is a job; both exist once it has succeeded."""
     limit_attempts("sign-up")
     operator = _operator()

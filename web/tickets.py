@@ -18,9 +18,9 @@ from common.jobs.record import JobRecord
 from common.tickets.collections import REFUSED_ROWS, TICKETS
 from common.tickets.import_file import ImportFile
 from common.tickets.ticket import STATUSES, TICKET_FIELDS, public
-from web.contract import openapi, paging, replies
+from web.contract import idempotency, openapi, paging, replies
 from web.contract.authentication import caller, requires
-from web.contract.idempotency import KeyHeader, once
+from web.contract.idempotency import once
 from web.contract.json_bodies import Blueprint
 from web.contract.paging import PageQuery
 from web.contract.services import services
@@ -120,10 +120,13 @@ _FORM = {
 
 @blueprint.route("/v1/tickets/imports", methods=["POST"])
 @requires("admin", "member")
-@blueprint.arguments(KeyHeader, location="headers", as_kwargs=True)
 @blueprint.response(202, JobSchema)
-@blueprint.doc(requestBody=_FORM, responses=openapi.errors("too-large", "wrong-media-type", "conflict"))
-def import_tickets(**_header: str) -> Response:
+@blueprint.doc(
+    parameters=[idempotency.PARAMETER],
+    requestBody=_FORM,
+    responses=openapi.errors("too-large", "wrong-media-type", "conflict"),
+)
+def import_tickets() -> Response:
     """Import a file of tickets. It is stored as it comes in; the answer is a job that reads it."""
     blobs = services().blobs
     upload = receive(

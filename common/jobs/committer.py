@@ -17,11 +17,18 @@ from pymongo.errors import BulkWriteError, DuplicateKeyError, PyMongoError
 GROUP_MAX = 64
 
 
+def _closed_gate() -> threading.Lock:
+    """Return a lock that is held: who acquires it waits for its release. Cheaper than an event."""
+    gate = threading.Lock()
+    gate.acquire()
+    return gate
+
+
 @dataclass(eq=False)
 class _Waiting:
     document: Mapping[str, Any]
     encoded: RawBSONDocument
-    turn: threading.Event = field(default_factory=threading.Event)
+    turn: threading.Lock = field(default_factory=_closed_gate)
     done: bool = False
     error: BaseException | None = None
 
@@ -55,13 +62,13 @@ class Committer:
             leads = not self._is_committing
             self._is_committing = True
         if not leads:
-            mine.turn.wait()
+            mine.turn.acquire()  # until a leader hands over the lead, or the answer
         if not mine.done:
-            self._lead()
+            self._lead(mine)
         if mine.error is not None:
             raise mine.error
 
-    def _lead(self) -> None:
+    def _lead(self, leader: _Waiting) -> None:
         with self._lock:
             group = [self._waiting.popleft() for _ in range(min(GROUP_MAX, len(self._waiting)))]
         try:
@@ -70,12 +77,13 @@ class Committer:
             # Hand the lead on first, so that the next group sets out while this one is being answered.
             with self._lock:
                 if self._waiting:
-                    self._waiting[0].turn.set()
+                    self._waiting[0].turn.release()
                 else:
                     self._is_committing = False
             for one in group:
                 one.done = True
-                one.turn.set()
+                if one is not leader:
+                    one.turn.release()
 
     def _write(self, group: Sequence[_Waiting]) -> None:
         try:

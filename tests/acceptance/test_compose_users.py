@@ -140,7 +140,9 @@ def flower_sees_a_worker(port: str) -> bool:
     import httpx
 
     try:
-        return bool(httpx.get(f"http://127.0.0.1:{port}/workers?json=1", auth=("a", "b"), timeout=5).json()["data"])
+        return bool(
+            httpx.get(f"http://127.0.0.1:{port}/workers?json=1", auth=("a", "b"), timeout=5).json()["data"]
+        )
     except (httpx.HTTPError, ValueError):
         return False
 

@@ -5,7 +5,6 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-import marshmallow as ma
 import orjson
 from flask import request
 
@@ -18,15 +17,14 @@ _KEY = re.compile(r"[\x21-\x7e]{1,255}\Z")
 _QUOTED = re.compile(r'"((?:[^"\\]|\\["\\])*)"\Z')
 
 
-class KeyHeader(ma.Schema):
-    """The header, for the document; it is read by `once`."""
-
-    key = ma.fields.String(
-        data_key=HEADER,
-        metadata={
-            "description": "1-255 visible ASCII characters; the same key and request give the first answer again"
-        },
-    )
+PARAMETER = {
+    "name": HEADER,
+    "in": "header",
+    "required": False,
+    "schema": {"type": "string", "minLength": 1, "maxLength": 257},
+    "description": "1 to 255 visible ASCII characters; the same key and request give the first answer again",
+}
+"""The header as the document shows it."""
 
 
 def once(

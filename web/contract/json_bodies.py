@@ -49,6 +49,10 @@ class Blueprint(SmorestBlueprint):  # type: ignore[misc] # flask-smorest ships n
 
     ARGUMENTS_PARSER = StrictParser()
 
+    def arguments(self, schema: Any, **options: Any) -> Any:
+        """Decorate a view with the arguments of *schema*, which is made once and not at each request."""
+        return super().arguments(schema() if isinstance(schema, type) else schema, **options)
+
 
 def read_json(req: Request) -> dict[str, Any]:
     """Read an object from the request's body."""

@@ -6,9 +6,8 @@ import marshmallow as ma
 from common.bench.do_nothing import DoNothing
 from flask import Response
 
-from web.contract import replies
+from web.contract import idempotency, replies
 from web.contract.authentication import caller, requires
-from web.contract.idempotency import KeyHeader
 from web.contract.json_bodies import Blueprint
 from web.contract.services import services
 from web.jobs import JobSchema, accepted_headers, dump
@@ -26,9 +25,9 @@ class Asked(ma.Schema):
 @blueprint.route("/v1/bench/jobs", methods=["POST"])
 @requires("admin")
 @blueprint.arguments(Asked)
-@blueprint.arguments(KeyHeader, location="headers", as_kwargs=True)
 @blueprint.response(202, JobSchema)
-def accept(asked: dict[str, Any], **_header: str) -> Response:
+@blueprint.doc(parameters=[idempotency.PARAMETER])
+def accept(asked: dict[str, Any]) -> Response:
     """Accept a job that does nothing."""
     record = services().submit(caller(), DoNothing(**asked))
     return replies.one(dump(record), status=202, headers=accepted_headers(record))
