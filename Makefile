@@ -52,7 +52,7 @@ lock: $(READY) ## pin the newest versions in requirements*.txt
 
 $(READY): requirements-dev.txt requirements.txt
 	@python=$$(for name in python3.13 python3.12 python3.11 python3; do \
-		command -v $$name >/dev/null && $$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' && echo $$name && break; \
+		command -v $$name >/dev/null && $$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$name && break; \
 	done); \
 	if [ -z "$$python" ]; then echo "Fairway needs Python 3.11 or newer: apt-get install python3 python3-venv"; exit 1; fi; \
 	if ! $$python -c 'import venv, ensurepip' 2>/dev/null; then \
