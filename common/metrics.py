@@ -6,6 +6,10 @@ from pathlib import Path
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, multiprocess, start_http_server
 from prometheus_client.registry import REGISTRY
 
+_DIRECTORY = "PROMETHEUS_MULTIPROC_DIR"
+if _DIRECTORY in os.environ:  # the first metric opens its file there as soon as it is made
+    Path(os.environ[_DIRECTORY]).mkdir(parents=True, exist_ok=True)
+
 SWALLOWED = Counter("fairway_swallowed_errors", "Errors survived on purpose, by where", ["where"])
 ACCEPTED = Counter("fairway_jobs_accepted", "Jobs accepted, by kind", ["kind"])
 ENDED = Counter("fairway_job_runs_ended", "Runs of handlers that ended, by kind and outcome", ["kind", "outcome"])
@@ -23,8 +27,6 @@ SWEEP_LAG = Gauge(
 SWEPT = Counter("fairway_swept", "What the sweep mended, by what", ["what"])
 REQUESTS = Histogram("fairway_request_seconds", "Requests, by route and status", ["route", "status"])
 
-_DIRECTORY = "PROMETHEUS_MULTIPROC_DIR"
-
 
 def serve(host: str, port: int) -> None:
     """Serve the figures of every process that shares our directory, in a thread; port 0 serves nothing."""
@@ -32,7 +34,6 @@ def serve(host: str, port: int) -> None:
         return
     registry = REGISTRY
     if _DIRECTORY in os.environ:
-        Path(os.environ[_DIRECTORY]).mkdir(parents=True, exist_ok=True)
         registry = CollectorRegistry()
         multiprocess.MultiProcessCollector(registry)
     start_http_server(port, addr=host, registry=registry)
