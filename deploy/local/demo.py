@@ -267,8 +267,7 @@ def _table(reports: list[Report]) -> Table:
         "repeated",
         "refused",
         "listed",
-        "claims lost",
-        "seconds",
+        "s",
         "exact",
     ):
         table.add_column(heading, justify="left" if heading == "organization" else "right", no_wrap=True)
