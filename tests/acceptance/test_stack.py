@@ -149,6 +149,7 @@ def test_no_secret_is_kept_or_said_in_clear(client: httpx.Client, running: Runni
         "MongoDB": json.dumps([str(document) for document in everything_in_mongo(services)]),
         "Redis": str(everything_in_redis(services)),
         "the logs": "\n".join(running.lines),
+        "Flower": everything_in_flower(running),
     }
 
     found = [
@@ -163,6 +164,12 @@ def everything_in_mongo(services: Services) -> list[dict[str, Any]]:
     return [
         one for name in names for held in client[name].list_collection_names() for one in client[name][held].find()
     ]
+
+
+def everything_in_flower(running: Running) -> str:
+    login = tuple(running.stack.flower_login.split(":", 1))
+    paths = ("/api/tasks", "/workers?json=1", "/tasks", "/broker")
+    return "".join(httpx.get(f"{running.stack.flower_url}{path}", auth=login, timeout=10).text for path in paths)
 
 
 def everything_in_redis(services: Services) -> list[bytes | None]:
