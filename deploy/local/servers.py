@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pymongo
 import redis
-from pymongo.errors import PyMongoError
+from pymongo.errors import OperationFailure, PyMongoError
 
 from common.errors import Misconfigured
 from deploy.local.lifeline import die_with_parent
@@ -23,6 +23,7 @@ from deploy.local.lifeline import die_with_parent
 READY_WITHIN_S = 60
 REPLICA_SET = "fairway"
 OPEN_FILES = 64_000
+_ALREADY_INITIALIZED = 23
 
 
 class Server:
@@ -111,11 +112,23 @@ class Mongo(Server):
             with pymongo.MongoClient[dict[str, object]](address, serverSelectionTimeoutMS=500) as client:
                 hello = client.admin.command("hello")
                 if "setName" not in hello:
-                    member = {"_id": 0, "host": f"127.0.0.1:{self.port}"}
-                    client.admin.command("replSetInitiate", {"_id": REPLICA_SET, "members": [member]})
+                    self._join_set(client)
                 return bool(hello.get("isWritablePrimary"))
         except PyMongoError:
             return False
+
+    def _join_set(self, client: "pymongo.MongoClient[dict[str, object]]") -> None:
+        """Initiate the set, or tell that of an earlier start on which port its only member listens now."""
+        member = {"_id": 0, "host": f"127.0.0.1:{self.port}"}
+        try:
+            client.admin.command("replSetInitiate", {"_id": REPLICA_SET, "members": [member]})
+        except OperationFailure as error:
+            if error.code != _ALREADY_INITIALIZED:
+                raise
+            config = client.admin.command("replSetGetConfig")["config"]
+            if config["members"][0]["host"] != member["host"]:
+                moved = {**config, "version": config["version"] + 1, "members": [member]}
+                client.admin.command("replSetReconfig", moved, force=True)
 
 
 class Redis(Server):
