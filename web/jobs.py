@@ -97,8 +97,8 @@ def list_jobs(query: dict[str, Any]) -> Response:
         limit=query["limit"] + 1,
         kind=query["kind"],
         state=query["state"],
-        since=query["since"],
-        before=paging.position(who, query),
+        since=paging.bounded(query["since"], "since"),
+        before=paging.position(who, query, paging.read_id),
     )
     return paging.page(who, query, found, dump=dump, place=lambda record: record.id)
 

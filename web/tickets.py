@@ -1,7 +1,7 @@
 """Tickets: importing files of them, and looking at them."""
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import PurePosixPath
 from typing import Any, Literal
 
@@ -169,7 +169,7 @@ def list_refused_rows(query: dict[str, Any], job_id: str) -> Response:
     if not is_id(job_id) or services().jobs.get(who.org_id, job_id).kind != ImportFile.name:
         raise NotFound("There is no such import.")
     where: dict[str, Any] = {"job_id": job_id}
-    after = paging.position(who, query)
+    after = paging.position(who, query, _line_and_id)
     if after is not None:
         where["$or"] = [{"line": {"$gt": after[0]}}, {"line": after[0], "_id": {"$gt": after[1]}}]
     rows = services().scope(who.org_id)[REFUSED_ROWS]
@@ -192,10 +192,9 @@ def list_tickets(query: dict[str, Any]) -> Response:
     who = caller()
     tickets = services().scope(who.org_id)[TICKETS]
     where = _filter(query)
-    after = paging.position(who, query)
+    after = paging.position(who, query, _instant_and_id)
     if after is not None:
-        at = datetime.fromisoformat(after[0])
-        where["$or"] = [{"created_at": {"$lt": at}}, {"created_at": at, "_id": {"$lt": after[1]}}]
+        where["$or"] = [{"created_at": {"$lt": after[0]}}, {"created_at": after[0], "_id": {"$lt": after[1]}}]
     newest = [("created_at", DESCENDING), ("_id", DESCENDING)]
     found = list(tickets.find(where, sort=newest, limit=query["limit"] + 1))
     return paging.page(who, query, found, dump=public, place=lambda one: [rfc3339(one["created_at"]), one["_id"]])
@@ -215,9 +214,24 @@ def get_ticket(ticket_id: str) -> Response:
 def _filter(query: Mapping[str, Any]) -> dict[str, Any]:
     where: dict[str, Any] = {"deleted_at": None}
     where |= {name: query[name] for name in ("status", "source_id") if query[name] is not None}
-    bounds = {"$gte": query["since"], "$lt": query["until"]}
+    bounds = {"$gte": paging.bounded(query["since"], "from"), "$lt": paging.bounded(query["until"], "to")}
     bounds = {operator: at for operator, at in bounds.items() if at is not None}
     return where | ({"created_at": bounds} if bounds else {})
+
+
+def _instant_and_id(value: Any) -> tuple[datetime, str]:
+    at, ticket_id = value
+    instant = datetime.fromisoformat(at)
+    if instant.tzinfo is None:
+        raise ValueError("no instant")
+    return instant.astimezone(UTC), paging.read_id(ticket_id)
+
+
+def _line_and_id(value: Any) -> tuple[int, str]:
+    line, row_id = value
+    if type(line) is not int or not isinstance(row_id, str):
+        raise ValueError("no line")
+    return line, row_id
 
 
 def _format(filename: str) -> Literal["csv", "jsonl"]:

@@ -38,7 +38,11 @@ def main() -> None:
     """Start everything, say what listens, and stop everything when asked."""
     stopped = threading.Event()
 
+    started = threading.Event()
+
     def stop(_number: int, _frame: FrameType | None) -> None:
+        if not started.is_set():
+            raise KeyboardInterrupt  # the start is given up, and what runs already is stopped
         stopped.set()
 
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -46,6 +50,7 @@ def main() -> None:
     console = Console()
     stack = Stack(current(), console.say)
     stack.start()
+    started.set()
     try:
         _introduce(stack, console)
         waiter = threading.Thread(target=_say_ready, args=(stack, console), daemon=True)
@@ -84,3 +89,5 @@ if __name__ == "__main__":
         main()
     except Misconfigured as error:
         sys.exit(error.detail)
+    except KeyboardInterrupt:
+        sys.exit("stopped while starting")

@@ -4,6 +4,7 @@ import base64
 import binascii
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 from urllib.parse import urlencode
 
@@ -13,9 +14,11 @@ from flask import Response, request
 
 from common.caller import Caller
 from common.errors import Fault, Invalid
+from common.ids import is_id
 
 T = TypeVar("T")
 LIMIT_MAX = 200
+FIRST_YEAR, LAST_YEAR = 1970, 2200
 LIMIT_DEFAULT = 50
 CURSOR_MAX_CHARS = 1_000
 
@@ -36,18 +39,39 @@ class PageQuery(ma.Schema):
     )
 
 
-def position(caller: Caller, query: Mapping[str, Any]) -> Any:
-    """Return where the page begins, or `None` for the first. Raises `Invalid` for a cursor of another list."""
+def position(caller: Caller, query: Mapping[str, Any], read: Callable[[Any], T]) -> T | None:
+    """Return where the page begins, or `None` for the first. Raises `Invalid` for a cursor of another list.
+
+    *read* makes the place of what a cursor holds, which anybody may have written: it raises `ValueError`,
+    `TypeError` or `OverflowError` for what is none.
+    """
     cursor = query["cursor"]
     if cursor is None:
         return None
     try:
         mark, found = orjson.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
-    except (ValueError, binascii.Error, TypeError) as error:
+        if mark != _mark(caller, query):
+            raise _foreign()
+        return read(found)
+    except (ValueError, binascii.Error, TypeError, OverflowError) as error:
         raise _foreign() from error
-    if mark != _mark(caller, query):
-        raise _foreign()
-    return found
+
+
+def read_id(value: Any) -> str:
+    """Read the id at which a page begins. Raises `ValueError`."""
+    if not isinstance(value, str) or not is_id(value):
+        raise ValueError("no id")
+    return value
+
+
+def bounded(at: datetime | None, name: str) -> datetime | None:
+    """Return the instant *at* in UTC. Raises `Invalid` for one that no clock of ours can show."""
+    if at is None:
+        return None
+    if not FIRST_YEAR <= at.year <= LAST_YEAR:
+        fault = Fault(f"must be in the years {FIRST_YEAR} to {LAST_YEAR}", name, "parameter")
+        raise Invalid("A parameter is not valid; see errors.", [fault])
+    return at.astimezone(UTC)
 
 
 def page(

@@ -1,9 +1,12 @@
 """The conventions that every operation keeps."""
 
+import base64
+import hashlib
 import threading
 from collections.abc import Callable
 from typing import Any
 
+import orjson
 import pytest
 from common.probe.be_quick import BeQuick
 from flask import Flask
@@ -262,6 +265,27 @@ def test_a_cursor_of_another_list_is_refused(admin: Member, stranger: Member, se
 
     problem_of(stranger("GET", f"/v1/jobs?limit=1&cursor={cursor}"), 422)
     problem_of(admin("GET", f"/v1/jobs?limit=1&state=queued&cursor={cursor}"), 422)
+
+
+@pytest.mark.parametrize("place", [7, None, [1], ["x", "y"], ["0001-01-01T00:00:00+23:59", "x"], {"$gt": ""}])
+@pytest.mark.parametrize("path", ["/v1/jobs", "/v1/tickets"])
+def test_a_cursor_that_somebody_wrote_by_hand_is_refused(admin: Member, path: str, place: Any) -> None:
+    asked = {
+        "/v1/jobs": [["kind", "None"], ["since", "None"], ["state", "None"]],
+        "/v1/tickets": [["since", "None"], ["source_id", "None"], ["status", "None"], ["until", "None"]],
+    }[path]
+    mark = hashlib.sha256(orjson.dumps([admin.org_id, path, asked])).hexdigest()[:16]
+    cursor = base64.urlsafe_b64encode(orjson.dumps([mark, place])).decode().rstrip("=")
+
+    problem_of(admin("GET", f"{path}?cursor={cursor}"), 422)
+
+
+@pytest.mark.parametrize(("path", "name"), [("/v1/jobs", "since"), ("/v1/tickets", "from"), ("/v1/tickets", "to")])
+@pytest.mark.parametrize("instant", ["0001-01-01T00:00:00%2B23:59", "9999-12-31T23:59:59-23:59"])
+def test_an_instant_beyond_the_calendar_is_refused(admin: Member, path: str, name: str, instant: str) -> None:
+    problem = problem_of(admin("GET", f"{path}?{name}={instant}"), 422)
+
+    assert problem["errors"][0]["parameter"] == name
 
 
 def test_a_known_etag_is_answered_without_a_body(admin: Member, services: Services) -> None:
