@@ -4,6 +4,7 @@ A secret is bound to its place (organization, collection, field, id), so that mo
 """
 
 import base64
+import hmac
 import os
 import secrets
 from collections.abc import Sequence
@@ -28,6 +29,15 @@ class SecretKeys:
         if not keys or any(len(key) != KEY_BYTES for key in keys):
             raise Misconfigured(f"The secret keys must be {KEY_BYTES} bytes each, base64, one a line.")
         self._ciphers = tuple(AESGCM(key) for key in keys)
+        # A key of its own, so that one key never serves two algorithms.
+        self._marking_key = hmac.digest(keys[0], b"fairway fingerprints", "sha256")
+
+    def fingerprint(self, text: bytes) -> str:
+        """Return a digest of *text* that nobody without the first key can make (HMAC-SHA-256).
+
+        For telling whether two texts are the same where a plain hash could be guessed from, as of a password.
+        """
+        return hmac.digest(self._marking_key, text, "sha256").hex()
 
     @classmethod
     def load(cls, path: Path | None, *, data_dir: Path, production: bool) -> "SecretKeys":

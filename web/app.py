@@ -44,8 +44,7 @@ def create_app(services: Services) -> Flask:
             family = importlib.import_module(module.name)
             if (blueprint := getattr(family, "blueprint", None)) is not None:
                 api.register_blueprint(blueprint)
-    guarded = frozenset(name for name, view in app.view_functions.items() if getattr(view, "is_guarded", False))
-    openapi.complete(api, guarded=frozenset(name.split(".")[-1] for name in guarded))
+    openapi.complete(api, app)
     return app
 
 

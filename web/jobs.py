@@ -1,74 +1,29 @@
 """Jobs: looking at them, waiting for them, cancelling and retrying them."""
 
-import threading
-import time
-from datetime import datetime
 from typing import Any
 
 import marshmallow as ma
-from flask import Response, request
+from flask import Response
 
 from common.caller import Caller
-from common.clock import rfc3339
-from common.errors import Fault, Forbidden, Invalid, NotFound
+from common.errors import NotFound
 from common.ids import is_id
 from common.jobs.idempotency import Answer
 from common.jobs.record import STATES, JobRecord
 from web.contract import idempotency, openapi, paging, replies
 from web.contract.authentication import ANYONE, caller, requires
 from web.contract.idempotency import once
+from web.contract.instants import Instant
 from web.contract.json_bodies import Blueprint
+from web.contract.long_polls import Waiters
 from web.contract.paging import PageQuery
 from web.contract.services import services
+from web.job_document import ACCEPTED_EXAMPLE, EXAMPLE, RETRY_AFTER_S, JobPage, JobSchema, accepted_headers, dump
 
 blueprint = Blueprint("jobs", __name__, description="Jobs")
 
 WAIT_MAX_S = 30
-LOOK_AGAIN_S = (0.05, 0.1, 0.2, 0.35, 0.5)
-RETRY_AFTER_S = 1
-
-
-class ProgressSchema(ma.Schema):
-    """How far a job is."""
-
-    done = ma.fields.Integer()
-    total = ma.fields.Integer(allow_none=True)
-    stage = ma.fields.String(allow_none=True)
-    percent = ma.fields.Float(allow_none=True)
-
-
-class JobSchema(ma.Schema):
-    """A job."""
-
-    id = ma.fields.String()
-    kind = ma.fields.String(metadata={"description": "what is done: `family.verb_object`"})
-    state = ma.fields.String(validate=ma.validate.OneOf(STATES))
-    waiting_for = ma.fields.Dict(allow_none=True, metadata={"description": "`{reason, until}` while it waits"})
-    priority = ma.fields.Integer()
-    tags = ma.fields.List(ma.fields.String())
-    progress = ma.fields.Nested(ProgressSchema)
-    run = ma.fields.Integer()
-    attempt = ma.fields.Integer()
-    max_attempts = ma.fields.Integer()
-    losses = ma.fields.Integer()
-    created_at = ma.fields.String(metadata={"format": "date-time"})
-    run_at = ma.fields.String(allow_none=True, metadata={"format": "date-time"})
-    started_at = ma.fields.String(allow_none=True, metadata={"format": "date-time"})
-    finished_at = ma.fields.String(allow_none=True, metadata={"format": "date-time"})
-    result = ma.fields.Raw(allow_none=True)
-    error = ma.fields.Dict(allow_none=True)
-    errors = ma.fields.List(ma.fields.Dict())
-    parent_id = ma.fields.String(allow_none=True)
-    request_id = ma.fields.String()
-    cancel_requested = ma.fields.Boolean()
-    links = ma.fields.Dict(keys=ma.fields.String(), values=ma.fields.String())
-
-
-class JobPage(ma.Schema):
-    """A page of jobs."""
-
-    items = ma.fields.List(ma.fields.Nested(JobSchema))
-    next_cursor = ma.fields.String(allow_none=True)
+_waiters = Waiters()
 
 
 class JobsQuery(PageQuery):
@@ -76,19 +31,23 @@ class JobsQuery(PageQuery):
 
     kind = ma.fields.String(load_default=None, validate=ma.validate.Length(1, 100))
     state = ma.fields.String(load_default=None, validate=ma.validate.OneOf(STATES))
-    since = ma.fields.AwareDateTime(load_default=None, metadata={"description": "made at or after"})
+    since = Instant(load_default=None, metadata={"description": "made at or after"})
 
 
 class WaitQuery(ma.Schema):
     """How long to wait for a change of state."""
 
-    wait = ma.fields.Integer(load_default=0, validate=ma.validate.Range(0, WAIT_MAX_S))
+    wait = ma.fields.Integer(
+        load_default=0,
+        validate=ma.validate.Range(0, WAIT_MAX_S),
+        metadata={"description": "seconds; where too many wait already the answer comes at once"},
+    )
 
 
 @blueprint.route("/v1/jobs", methods=["GET"])
 @requires(*ANYONE)
 @blueprint.arguments(JobsQuery, location="query")
-@blueprint.response(200, JobPage)
+@blueprint.response(200, JobPage, example={"items": [EXAMPLE], "next_cursor": None})
 def list_jobs(query: dict[str, Any]) -> Response:
     """List the organization's jobs, newest first."""
     who = caller()
@@ -97,7 +56,7 @@ def list_jobs(query: dict[str, Any]) -> Response:
         limit=query["limit"] + 1,
         kind=query["kind"],
         state=query["state"],
-        since=paging.bounded(query["since"], "since"),
+        since=query["since"],
         before=paging.position(who, query, paging.read_id),
     )
     return paging.page(who, query, found, dump=dump, place=lambda record: record.id)
@@ -106,7 +65,7 @@ def list_jobs(query: dict[str, Any]) -> Response:
 @blueprint.route("/v1/jobs/<string:job_id>", methods=["GET"])
 @requires(*ANYONE, "job")
 @blueprint.arguments(WaitQuery, location="query")
-@blueprint.response(200, JobSchema)
+@blueprint.response(200, JobSchema, example=EXAMPLE)
 def get_job(query: dict[str, Any], job_id: str) -> Response:
     """Show a job; with `wait`, at its next change of state or after so many seconds."""
     who = caller()
@@ -119,17 +78,20 @@ def get_job(query: dict[str, Any], job_id: str) -> Response:
 
 @blueprint.route("/v1/jobs/<string:job_id>/cancel", methods=["POST"])
 @requires(*ANYONE)
-@blueprint.response(200, JobSchema)
+@blueprint.response(200, JobSchema, example=EXAMPLE | {"state": "cancelled"}, description="It is cancelled")
+@blueprint.alt_response(202, schema=JobSchema, description="It runs, and stops at its next checkpoint")
 @blueprint.doc(responses=openapi.errors("conflict"))
 def cancel_job(job_id: str) -> Response:
     """Cancel a job that waits, or ask a running one to stop at its next checkpoint."""
     record = services().submitter.cancel(caller().org_id, _known_id(job_id))
-    return replies.one(dump(record), status=200 if record.is_final else 202)
+    if record.is_final:
+        return replies.one(dump(record))
+    return replies.one(dump(record), status=202, headers=accepted_headers(record))
 
 
 @blueprint.route("/v1/jobs/<string:job_id>/retry", methods=["POST"])
 @requires(*ANYONE)
-@blueprint.response(202, JobSchema)
+@blueprint.response(202, JobSchema, example=ACCEPTED_EXAMPLE | {"run": 2})
 @blueprint.doc(parameters=[idempotency.PARAMETER], responses=openapi.errors("conflict"))
 def retry_job(job_id: str) -> Response:
     """Start a fresh run of a failed or cancelled job; it goes on from its checkpoint."""
@@ -144,64 +106,9 @@ def retry_job(job_id: str) -> Response:
     return replies.one(dump(record), status=202, headers=accepted_headers(record))
 
 
-def dump(record: JobRecord) -> dict[str, Any]:
-    """Return *record* as the API shows a job."""
-    here = f"/v1/jobs/{record.id}"
-    return {
-        "id": record.id,
-        "kind": record.kind,
-        "state": record.state,
-        "waiting_for": _waiting_for(record),
-        "priority": record.priority,
-        "tags": list(record.tags),
-        "progress": {
-            "done": record.progress.done,
-            "total": record.progress.total,
-            "stage": record.progress.stage,
-            "percent": record.progress.percent,
-        },
-        "run": record.run,
-        "attempt": record.attempt,
-        "max_attempts": record.max_attempts,
-        "losses": record.losses,
-        "created_at": rfc3339(record.created_at),
-        "run_at": _instant(record.run_at),
-        "started_at": _instant(record.started_at),
-        "finished_at": _instant(record.finished_at),
-        "result": record.result,
-        "error": _error(record.error),
-        "errors": [_error(one) for one in record.errors],
-        "parent_id": record.parent_id,
-        "request_id": record.request_id,
-        "cancel_requested": record.cancel_requested,
-        "links": {"self": here, "cancel": f"{here}/cancel"},
-    }
-
-
-def accepted_headers(record: JobRecord) -> dict[str, str]:
-    """Return the headers of a 202: where the job is, and when to look."""
-    return {"Location": f"/v1/jobs/{record.id}", "Retry-After": str(RETRY_AFTER_S)}
-
-
-def _waiting_for(record: JobRecord) -> dict[str, Any] | None:
-    if record.waiting_for is not None:
-        return {"reason": record.waiting_for["reason"], "until": _instant(record.waiting_for.get("until"))}
-    return {"reason": "slot", "until": None} if record.state == "queued" else None
-
-
-def _error(problem: Any) -> dict[str, Any] | None:
-    return {**problem, "at": _instant(problem.get("at"))} if problem is not None else None
-
-
-def _instant(at: datetime | None) -> str | None:
-    return rfc3339(at) if at is not None else None
-
-
 def _find(who: Caller, job_id: str) -> JobRecord:
     if who.role == "job" and who.only_job != job_id:
-        if request.method == "GET":
-            raise NotFound("There is no such job.")
-        raise Forbidden("This token reads one job.")
+        raise NotFound("There is no such job.")
     return services().jobs.get(who.org_id, _known_id(job_id))
 
 
@@ -211,48 +118,15 @@ def _known_id(job_id: str) -> str:
     return job_id
 
 
-class _Waiters:
-    """Bounds how many threads of this process wait for jobs, so that the rest can answer."""
+def _wait_for_change(who: Caller, seen: JobRecord, wait_s: int) -> JobRecord:
+    """Return the job at its next change of state, or as it is when the wait is over."""
+    latest = seen
 
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._count = 0
+    def look() -> JobRecord | None:
+        nonlocal latest
+        latest = services().jobs.get(who.org_id, seen.id)
+        return latest if (latest.state, latest.run) != (seen.state, seen.run) else None
 
-    def enter(self, most: int) -> bool:
-        with self._lock:
-            if self._count >= most:
-                return False
-            self._count += 1
-            return True
-
-    def leave(self) -> None:
-        with self._lock:
-            self._count -= 1
-
-
-_waiters = _Waiters()
-
-
-def _wait_for_change(who: Caller, record: JobRecord, wait_s: int) -> JobRecord:
-    """Look again, at growing distance, until the state changes; at once if too many wait already."""
-    if not _waiters.enter(services().settings.http_threads // 2):
-        return record
-    try:
-        ends_at = time.monotonic() + wait_s
-        for look in range(10_000):
-            left_s = ends_at - time.monotonic()
-            if left_s <= 0:
-                break
-            time.sleep(min(left_s, LOOK_AGAIN_S[min(look, len(LOOK_AGAIN_S) - 1)]))
-            now = services().jobs.get(who.org_id, record.id)
-            if now.state != record.state:
-                return now
-            record = now
-        return record
-    finally:
-        _waiters.leave()
-
-
-def invalid_parameter(name: str, detail: str) -> Invalid:
-    """Return the problem of one parameter."""
-    return Invalid("A parameter is not valid.", [Fault(detail, name, "parameter")])
+    most = services().settings.http_threads // 2
+    _waiters.wait_for(look, wait_s=wait_s, clock=services().clock, most=most)
+    return latest

@@ -23,7 +23,7 @@ from web.contract.idempotency import once
 from web.contract.json_bodies import Blueprint
 from web.contract.limits import limit_attempts
 from web.contract.services import services
-from web.jobs import JobSchema, accepted_headers, dump
+from web.job_document import ACCEPTED_EXAMPLE, JobSchema, accepted_headers, dump
 
 blueprint = Blueprint("organizations", __name__, description="Organizations")
 
@@ -52,12 +52,20 @@ class SignUp(ma.Schema):
 class SignedUp(JobSchema):
     """The accepted job, and a token that reads it."""
 
-    job_token = ma.fields.String(metadata={"description": "reads this one job for an hour; given once"})
+    job_token = ma.fields.String(
+        metadata={
+            "description": "reads this one job for an hour; given once, and not to operators",
+            "sometimes": True,
+        }
+    )
+
+
+_EXAMPLE = ACCEPTED_EXAMPLE | {"kind": "organizations.provision", "job_token": "eyJhbGciOiJFZDI1NTE5Ii…"}
 
 
 @blueprint.route("/v1/organizations", methods=["POST"])
 @blueprint.arguments(SignUp)
-@blueprint.response(202, SignedUp)
+@blueprint.response(202, SignedUp, example=_EXAMPLE)
 @blueprint.doc(
     parameters=[idempotency.PARAMETER],
     responses=openapi.errors("unauthenticated", "forbidden", "conflict", "too-many-requests"),
@@ -113,6 +121,8 @@ def _operator() -> Caller | None:
         caller = identify()
         if caller.role == "operator":
             return caller
+        if caller.role == "job":
+            raise Forbidden("This token reads one job.")
     if services().settings.sign_up == "closed":
         raise Forbidden("Sign-up is closed here: an operator makes organizations.")
     return None

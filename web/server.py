@@ -12,6 +12,7 @@ from common.errors import Misconfigured
 from common.organizations.people import ensure_operator
 from common.services import Services
 from web.app import create_app
+from web.contract import stopping
 
 log = logs.get_logger()
 
@@ -20,6 +21,7 @@ def application() -> Flask:
     """Make the application in a serving process."""
     settings = current()
     _log_through(settings)
+    stopping.watch()
     return create_app(Services(settings, process="api"))
 
 

@@ -14,6 +14,7 @@ from web.contract.addresses import client_address, is_within
 from web.contract.json_bodies import Blueprint
 from web.contract.limits import limit_attempts
 from web.contract.services import services
+from web.contract.shapes import Shape
 
 blueprint = Blueprint("sign_in", __name__, description="Signing in")
 
@@ -30,17 +31,20 @@ class SignIn(ma.Schema):
     password = ma.fields.String(required=True, validate=ma.validate.Length(1, MAX_CHARS))
 
 
-class Token(ma.Schema):
+class Token(Shape):
     """An access token and how many seconds it lasts."""
 
-    access_token = ma.fields.String(required=True)
-    token_type = ma.fields.String(required=True, metadata={"example": "Bearer"})
-    expires_in = ma.fields.Integer(required=True, metadata={"example": 900})
+    access_token = ma.fields.String()
+    token_type = ma.fields.String(metadata={"description": "always Bearer"})
+    expires_in = ma.fields.Integer(metadata={"description": "seconds"})
+
+
+_EXAMPLE = {"access_token": "eyJhbGciOiJFZDI1NTE5Ii…", "token_type": "Bearer", "expires_in": 900}
 
 
 @blueprint.route("/v1/auth/token", methods=["POST"])
 @blueprint.arguments(SignIn)
-@blueprint.response(200, Token)
+@blueprint.response(200, Token, example=_EXAMPLE)
 @blueprint.doc(responses=openapi.errors("unauthenticated", "too-many-requests"))
 def sign_in(asked: dict[str, Any]) -> Response:
     """Sign in. A wrong organization, address or password are the same 401, in the same time."""
@@ -53,17 +57,21 @@ def sign_in(asked: dict[str, Any]) -> Response:
 
 
 def _person(slug: str | None, address: str) -> Person | None:
+    """Find who that is. Whatever is wrong, the same is looked up, so that timing does not tell what."""
     try:
         email = normal_email(address)
     except ValueError:
-        return None
-    org_id = _organization(slug)
-    return find_person(services().control, org_id, email) if org_id else None
+        email = ""
+    return find_person(services().control, _organization(slug), email)
 
 
-def _organization(slug: str | None) -> OrgId | None:
+def _organization(slug: str | None) -> OrgId:
     if slug is None:
         networks = services().settings.operator_networks
-        return PLATFORM if is_within(client_address(), networks) else None
+        return PLATFORM if is_within(client_address(), networks) else _NOWHERE
     organization = services().registry.by_slug(slug)
-    return organization.org_id if organization else None
+    return organization.org_id if organization else _NOWHERE
+
+
+_NOWHERE = OrgId("")
+"""An organization that nobody belongs to."""

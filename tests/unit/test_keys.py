@@ -1,6 +1,7 @@
 """Secrets at rest: a secret opens in its own place, under a key of the file, and nowhere else."""
 
 import base64
+import hashlib
 import os
 import secrets
 import stat
@@ -166,3 +167,11 @@ def test_keys_do_not_show_themselves() -> None:
 
     assert key.hex() not in repr(SecretKeys([key])).lower()
     assert base64.b64encode(key).decode() not in repr(vars(SecretKeys([key])))
+
+
+def test_a_fingerprint_tells_the_same_text_and_needs_the_key() -> None:
+    keys, others = SecretKeys([FIRST, SECOND]), SecretKeys([SECOND])
+
+    assert keys.fingerprint(b"a password") == keys.fingerprint(b"a password") != keys.fingerprint(b"another")
+    assert keys.fingerprint(b"a password") != others.fingerprint(b"a password")
+    assert keys.fingerprint(b"a password") != hashlib.sha256(b"a password").hexdigest()

@@ -1,6 +1,5 @@
 """Idempotency-Key, for every POST that creates or starts something (draft-ietf-httpapi-idempotency-key-header)."""
 
-import hashlib
 import re
 from collections.abc import Callable
 from typing import Any
@@ -11,6 +10,7 @@ from flask import request
 from common.errors import Fault, Invalid
 from common.jobs.idempotency import Answer, Once
 from common.jobs.record import JobRecord
+from web.contract.services import services
 
 HEADER = "Idempotency-Key"
 _KEY = re.compile(r"[\x21-\x7e]{1,255}\Z")
@@ -27,6 +27,21 @@ PARAMETER = {
 """The header as the document shows it."""
 
 
+def key() -> str | None:
+    """Return the key that this request brought, or `None`. Raises `Invalid` for one that is none."""
+    given = request.headers.getlist(HEADER)
+    if not given:
+        return None
+    quoted = _QUOTED.match(given[0])
+    found = re.sub(r"\\(.)", r"\1", quoted[1]) if quoted else given[0]
+    if len(given) != 1 or not _KEY.match(found):
+        raise Invalid(
+            "An Idempotency-Key has 1 to 255 visible ASCII characters.",
+            [Fault("must be 1 to 255 visible ASCII characters", HEADER, "header")],
+        )
+    return found
+
+
 def once(
     operation: str,
     *,
@@ -37,24 +52,18 @@ def once(
 ) -> Once | None:
     """Return this request's use of a key, or `None` if it brought none.
 
-    *request_parts* is all that makes two requests the same. Raises `Invalid` for a key that is none.
+    *request_parts* is all that makes two requests the same; it may hold a password, so its fingerprint is made
+    under our own key, and a change of the first secret key makes requests of before look different.
+    Raises `Invalid` for a key that is none.
     """
-    given = request.headers.getlist(HEADER)
-    if not given:
+    used = key()
+    if used is None:
         return None
-    quoted = _QUOTED.match(given[0])
-    key = re.sub(r"\\(.)", r"\1", quoted[1]) if quoted else given[0]
-    if len(given) != 1 or not _KEY.match(key):
-        raise Invalid(
-            "An Idempotency-Key has 1 to 255 visible ASCII characters.",
-            [Fault("must be 1 to 255 visible ASCII characters", HEADER, "header")],
-        )
-    fingerprint = hashlib.sha256(orjson.dumps(request_parts, option=orjson.OPT_SORT_KEYS)).hexdigest()
     return Once(
         scope=scope,
         operation=operation,
-        key=key,
-        fingerprint=fingerprint,
+        key=used,
+        fingerprint=services().keys.fingerprint(orjson.dumps(request_parts, option=orjson.OPT_SORT_KEYS)),
         answer=answer,
         shows_secret=shows_secret,
     )

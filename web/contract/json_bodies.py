@@ -1,19 +1,22 @@
-"""Arguments of every operation: strict JSON, known fields only, every fault named."""
+"""Arguments of every operation: strict JSON, known fields and parameters only, every fault named."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import wraps
 from typing import Any, NoReturn
 
 import marshmallow
 import orjson
-from flask import Request
+from flask import Request, g, request
 from flask_smorest import Blueprint as SmorestBlueprint
 from webargs.flaskparser import FlaskParser
 
-from common.errors import Fault, Invalid, NotParseable, TooLarge, WrongMediaType
+from common.errors import Fault, Invalid, NotParseable, WrongMediaType
+from web.contract.bodies import Body
 
 BODY_MAX_BYTES = 1024 * 1024
 DEPTH_MAX = 32
 ITEMS_MAX = 10_000
+_FAULTS_MAX = 50
 
 
 class StrictParser(FlaskParser):
@@ -30,6 +33,12 @@ class StrictParser(FlaskParser):
         del schema
         return read_json(req)
 
+    def load_querystring(self, req: Request, schema: Any) -> Any:
+        """Return the parameters. Raises `Invalid` for one that is given twice, because either could be meant."""
+        g.parameters_are_read = True
+        _refuse_parameters("is given twice", [name for name, values in req.args.lists() if len(values) > 1])
+        return super().load_querystring(req, schema)
+
     def handle_error(
         self,
         error: marshmallow.ValidationError,
@@ -41,7 +50,7 @@ class StrictParser(FlaskParser):
     ) -> NoReturn:
         """Raise `Invalid`, which names every field that is wrong."""
         del req, schema, error_status_code, error_headers
-        raise Invalid("Some fields are not valid; see errors.", list(faults(error.messages))) from error
+        raise Invalid("Some fields are not valid; see errors.", faults(error.messages)[:_FAULTS_MAX]) from error
 
 
 class Blueprint(SmorestBlueprint):  # type: ignore[misc] # flask-smorest ships no types
@@ -53,6 +62,27 @@ class Blueprint(SmorestBlueprint):  # type: ignore[misc] # flask-smorest ships n
         """Decorate a view with the arguments of *schema*, which is made once and not at each request."""
         return super().arguments(schema() if isinstance(schema, type) else schema, **options)
 
+    def response(self, *what: Any, **options: Any) -> Any:
+        """Describe the answer of a view; one that reads no parameters refuses any."""
+        describe = super().response(*what, **options)
+
+        def decorate(view: Callable[..., Any]) -> Any:
+            @wraps(view)
+            def strict(*args: Any, **kwargs: Any) -> Any:
+                if "parameters_are_read" not in g:
+                    _refuse_parameters("Unknown field.", list(request.args))
+                return view(*args, **kwargs)
+
+            return describe(strict)
+
+        return decorate
+
+
+def _refuse_parameters(detail: str, names: list[str]) -> None:
+    if names:
+        found = [Fault(detail, name[:200], "parameter") for name in names[:_FAULTS_MAX]]
+        raise Invalid("Some parameters are not valid; see errors.", found)
+
 
 def read_json(req: Request) -> dict[str, Any]:
     """Read an object from the request's body."""
@@ -60,13 +90,9 @@ def read_json(req: Request) -> dict[str, Any]:
         raise WrongMediaType("Send a JSON object with Content-Type: application/json.")
     if req.mimetype_params.get("charset", "utf-8").lower() not in {"utf-8", "utf8"}:
         raise WrongMediaType("JSON is UTF-8; leave charset out.")
-    if req.headers.get("Content-Encoding", "identity") != "identity":
-        raise WrongMediaType("Send the body without Content-Encoding.")
-    if (req.content_length or 0) > BODY_MAX_BYTES:
-        raise TooLarge(f"A JSON body has at most {BODY_MAX_BYTES} bytes.")
-    req.max_content_length = BODY_MAX_BYTES
+    text = Body(req, BODY_MAX_BYTES, "A JSON body").read_all()
     try:
-        body = orjson.loads(req.get_data(cache=False))
+        body = orjson.loads(text)
     except orjson.JSONDecodeError as error:
         raise NotParseable(f"The body is not JSON: {error}.") from error
     if not isinstance(body, dict):

@@ -5,11 +5,10 @@ one times its processes; it stops guessing by machine, which is what it is for.
 """
 
 import threading
-import time
 from collections import defaultdict
 
 from common.errors import TooMany
-from web.contract.addresses import client_address
+from web.contract.addresses import client_address, subscriber
 from web.contract.services import services
 
 WINDOW_S = 60
@@ -43,6 +42,6 @@ _attempts = Attempts()
 def limit_attempts(what: str) -> None:
     """Count this request as an attempt at *what*. Raises `TooMany`."""
     most = services().settings.attempts_per_minute
-    wait_s = _attempts.take(what, client_address(), most, time.monotonic())
+    wait_s = _attempts.take(what, subscriber(client_address()), most, services().clock.monotonic())
     if wait_s is not None:
         raise TooMany(f"At most {most} attempts a minute from one address.", retry_after_s=max(1, wait_s))

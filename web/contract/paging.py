@@ -1,10 +1,8 @@
 """Paging: `limit` and an opaque `cursor`, bound to the organization and to what was asked."""
 
 import base64
-import binascii
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any, TypeVar
 from urllib.parse import urlencode
 
@@ -18,7 +16,6 @@ from common.ids import is_id
 
 T = TypeVar("T")
 LIMIT_MAX = 200
-FIRST_YEAR, LAST_YEAR = 1970, 2200
 LIMIT_DEFAULT = 50
 CURSOR_MAX_CHARS = 1_000
 
@@ -40,20 +37,20 @@ class PageQuery(ma.Schema):
 
 
 def position(caller: Caller, query: Mapping[str, Any], read: Callable[[Any], T]) -> T | None:
-    """Return where the page begins, or `None` for the first. Raises `Invalid` for a cursor of another list.
+    """Return where the page begins, or `None` for the first.
 
     *read* makes the place of what a cursor holds, which anybody may have written: it raises `ValueError`,
-    `TypeError` or `OverflowError` for what is none.
+    `TypeError`, `LookupError` or `OverflowError` for what is none. Raises `Invalid` for a cursor of another list.
     """
     cursor = query["cursor"]
     if cursor is None:
         return None
     try:
-        mark, found = orjson.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+        mark, place = orjson.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
         if mark != _mark(caller, query):
             raise _foreign()
-        return read(found)
-    except (ValueError, binascii.Error, TypeError, OverflowError) as error:
+        return read(place)
+    except (ValueError, TypeError, LookupError, OverflowError) as error:
         raise _foreign() from error
 
 
@@ -62,16 +59,6 @@ def read_id(value: Any) -> str:
     if not isinstance(value, str) or not is_id(value):
         raise ValueError("no id")
     return value
-
-
-def bounded(at: datetime | None, name: str) -> datetime | None:
-    """Return the instant *at* in UTC. Raises `Invalid` for one that no clock of ours can show."""
-    if at is None:
-        return None
-    if not FIRST_YEAR <= at.year <= LAST_YEAR:
-        fault = Fault(f"must be in the years {FIRST_YEAR} to {LAST_YEAR}", name, "parameter")
-        raise Invalid("A parameter is not valid; see errors.", [fault])
-    return at.astimezone(UTC)
 
 
 def page(

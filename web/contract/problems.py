@@ -37,17 +37,24 @@ TITLES: Mapping[str, str] = {
 }
 """Every type of problem that an answer may carry, with its title."""
 
-_OF_STATUS = {
-    400: "not-parseable",
-    404: "not-found",
-    405: "method-not-allowed",
-    406: "not-acceptable",
-    413: "too-large",
-    415: "wrong-media-type",
-    422: "invalid",
-    429: "too-many-requests",
-    503: "unavailable",
+STATUSES: Mapping[str, str] = {
+    "not-parseable": "400",
+    "unauthenticated": "401",
+    "forbidden": "403",
+    "not-found": "404",
+    "method-not-allowed": "405",
+    "not-acceptable": "406",
+    "conflict": "409",
+    "too-large": "413",
+    "wrong-media-type": "415",
+    "invalid": "422",
+    "too-many-requests": "429",
+    "internal": "500",
+    "unavailable": "503",
 }
+"""The status that each type of problem comes with; `idempotency-key-reused` is an `invalid` by another name."""
+
+_OF_STATUS = {int(status): code for code, status in STATUSES.items()}
 _DETAILS = {
     404: "There is nothing at this address.",
     405: "Use one of the methods in the Allow header.",
@@ -104,7 +111,8 @@ def _unavailable(error: Unavailable) -> Response:
 
 
 def _without_mongo(error: PyMongoError) -> Response:
-    log.warning("mongo.unavailable", error=type(error).__name__)
+    # A refusal names itself by its code; its sentence may hold a caller's values.
+    log.warning("mongo.unavailable", error=type(error).__name__, code=getattr(error, "code", None))
     return _unavailable(Unavailable("The database does not answer. Nothing was accepted; try again shortly."))
 
 
@@ -118,8 +126,6 @@ def _replayed(replay: AlreadyAnswered) -> Response:
 
 def _http(error: HTTPException) -> Response:
     status = error.code or 500
-    if status in {301, 302, 307, 308}:
-        return Response(status=404) if error.response is None else error.response  # type: ignore[return-value]
     code = _OF_STATUS.get(status, "not-parseable" if status < HTTPStatus.INTERNAL_SERVER_ERROR else "internal")
     detail = _DETAILS.get(status, error.description or "The request was refused.")
     response = answer(status, code, detail)

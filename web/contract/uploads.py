@@ -4,24 +4,29 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from flask import request
-from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
+from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 from werkzeug.sansio.multipart import Data, Epilogue, Event, Field, File, MultipartDecoder, NeedData
 
 from common.errors import Fault, Invalid, NotParseable, TooLarge, WrongMediaType
 from common.storage.blob_store import Blob, BlobStore
+from web.contract.bodies import CHUNK_BYTES, Body
 
-CHUNK_BYTES = 64 * 1024
 FIELD_MAX_BYTES = 64 * 1024
 PARTS_MAX = 10
 FRAMING_MAX_BYTES = 1024 * 1024
+HEAD_BYTES = 4 * 1024
+_BOUNDARY_MAX_CHARS = 70  # RFC 2046
+# What the decoder may hold back: a chunk, and the longest head of a part. A file's data never waits in it.
+_HELD_BACK_MAX_BYTES = 4 * CHUNK_BYTES
 
 
 @dataclass(frozen=True)
 class Upload:
-    """A file that is stored now, and the text fields that came with it."""
+    """A file that is stored now, how it begins, and the text fields that came with it."""
 
     blob: Blob
     filename: str
+    head: bytes
     fields: Mapping[str, str]
 
 
@@ -43,6 +48,7 @@ class _Reception:
         self._fields: dict[str, str] = {}
         self._blob: Blob | None = None
         self._filename = ""
+        self._head = b""
 
     def run(self) -> Upload:
         try:
@@ -53,23 +59,35 @@ class _Reception:
             raise
         if self._blob is None:
             raise Invalid(f"Send the file as the part {self._file!r}.", [Fault("is missing", f"/{self._file}")])
-        return Upload(self._blob, self._filename, self._fields)
+        return Upload(self._blob, self._filename, self._head, self._fields)
 
     def _read_parts(self) -> None:
         for event in self._events:
             if isinstance(event, File) and event.name == self._file:
-                if self._blob is not None:
-                    raise Invalid("Send one file.", [Fault("was sent twice", f"/{self._file}")])
-                self._filename = event.filename
-                self._blob = self._blobs.save(self._data(), max_bytes=self._max_bytes)
+                self._take_file(event)
             elif isinstance(event, Field) and event.name in self._known:
-                if event.name in self._fields:
-                    raise Invalid("Send each field once.", [Fault("was sent twice", f"/{event.name}")])
-                self._fields[event.name] = self._text(event.name)
+                self._take_field(event)
             elif isinstance(event, File | Field):
-                raise Invalid(
-                    "The form has an unknown part.", [Fault("is not known here", f"/{event.name[:200]}")]
-                )
+                # A part without a name has None where the decoder promises text.
+                where = str(event.name or "")[:200]
+                raise Invalid("The form has an unknown part.", [Fault("is not known here", f"/{where}")])
+
+    def _take_file(self, part: File) -> None:
+        if self._blob is not None:
+            raise Invalid("Send one file.", [Fault("was sent twice", f"/{self._file}")])
+        self._filename = part.filename
+        self._blob = self._blobs.save(self._noting_head(), max_bytes=self._max_bytes)
+
+    def _take_field(self, part: Field) -> None:
+        if part.name in self._fields:
+            raise Invalid("Send each field once.", [Fault("was sent twice", f"/{part.name}")])
+        self._fields[part.name] = self._text(part.name)
+
+    def _noting_head(self) -> Iterator[bytes]:
+        for chunk in self._data():
+            if len(self._head) < HEAD_BYTES:
+                self._head += chunk[: HEAD_BYTES - len(self._head)]
+            yield chunk
 
     def _data(self) -> Iterator[bytes]:
         for event in self._events:
@@ -95,22 +113,23 @@ class _Reception:
 def _events(max_bytes: int) -> Iterator[Event]:
     """Decode the body part by part, holding one chunk at a time."""
     boundary = request.mimetype_params.get("boundary", "")
-    if request.mimetype != "multipart/form-data" or not 0 < len(boundary) <= 70:  # noqa: PLR2004 (RFC 2046)
+    if request.mimetype != "multipart/form-data" or not 0 < len(boundary) <= _BOUNDARY_MAX_CHARS:
         raise WrongMediaType("Send multipart/form-data with a boundary.")
-    if (request.content_length or 0) > max_bytes + FRAMING_MAX_BYTES:
-        raise TooLarge(f"The file has at most {max_bytes} bytes.")
-    request.max_content_length = max_bytes + FRAMING_MAX_BYTES
-    decoder = MultipartDecoder(boundary.encode(), max_form_memory_size=None, max_parts=PARTS_MAX)
+    if not boundary.isascii():
+        raise WrongMediaType("A boundary is ASCII.")
+    body = Body(request, max_bytes + FRAMING_MAX_BYTES, "A form with its file")
+    decoder = MultipartDecoder(boundary.encode(), max_form_memory_size=_HELD_BACK_MAX_BYTES, max_parts=PARTS_MAX)
     try:
-        while True:
-            event = decoder.next_event()
-            if isinstance(event, Epilogue):
-                return
-            if isinstance(event, NeedData):
-                decoder.receive_data(request.stream.read(CHUNK_BYTES) or None)
-            else:
-                yield event
+        yield from _decoded(decoder, body)
     except RequestEntityTooLarge as error:
-        raise TooLarge(f"The form has at most {PARTS_MAX} parts and a file of {max_bytes} bytes.") from error
-    except (ValueError, ClientDisconnected) as error:
+        raise TooLarge(f"A form has at most {PARTS_MAX} parts, with little around and before each.") from error
+    except (ValueError, HTTPException) as error:
         raise NotParseable("The multipart body is broken or ends too early.") from error
+
+
+def _decoded(decoder: MultipartDecoder, body: Body) -> Iterator[Event]:
+    while not isinstance(event := decoder.next_event(), Epilogue):
+        if isinstance(event, NeedData):
+            decoder.receive_data(body.read() or None)
+        else:
+            yield event

@@ -1,0 +1,52 @@
+"""What the document says of every operation alike: the headers that requests may and answers do carry."""
+
+from typing import Any
+
+_TEXT = {"type": "string"}
+_SECONDS = {"schema": {"type": "integer", "minimum": 0}, "description": "seconds"}
+_REQUEST_ID = {
+    "name": "X-Request-ID",
+    "in": "header",
+    "required": False,
+    "schema": {"type": "string", "pattern": "^[A-Za-z0-9._:-]{1,128}$"},
+    "description": "taken if it has this form, made if not; echoed, logged, and stored with the job",
+}
+_IF_NONE_MATCH = {
+    "name": "If-None-Match",
+    "in": "header",
+    "required": False,
+    "schema": _TEXT,
+    "description": "the ETag that the caller has; 304 if it still holds",
+}
+_ECHO = {"X-Request-ID": {"schema": _TEXT}}
+_OF_STATUS: dict[str, dict[str, Any]] = {
+    "200": {},
+    "202": {"Location": {"schema": _TEXT, "description": "the job"}, "Retry-After": _SECONDS},
+    "401": {"WWW-Authenticate": {"schema": {"const": "Bearer"}}},
+    "405": {"Allow": {"schema": _TEXT}},
+    "429": {"Retry-After": _SECONDS},
+    "503": {"Retry-After": _SECONDS},
+}
+_ETAG = {"ETag": {"schema": _TEXT, "description": "strong"}}
+_LINK = {"Link": {"schema": _TEXT, "description": 'the next page, rel="next"; absent on the last'}}
+_REPLAYED = {"Idempotency-Replayed": {"schema": {"const": "true"}, "description": "the first answer again"}}
+
+
+def add(operation: dict[str, Any], method: str) -> None:
+    """Add these headers to *operation*, and 304 to what is single."""
+    parameters = operation.setdefault("parameters", [])
+    names = {one.get("name") for one in parameters}
+    answers = operation["responses"]
+    is_list = "cursor" in names
+    is_single = method == "get" and not is_list and "application/json" in answers["200"].get("content", {})
+    parameters.append(_REQUEST_ID)
+    if is_single:
+        parameters.append(_IF_NONE_MATCH)
+        answers["304"] = {"description": "The caller has it already", "headers": _ETAG | _ECHO}
+    for status, answer in answers.items():
+        headers = _ECHO | _OF_STATUS.get(status, {}) | answer.get("headers", {})
+        if status == "200":
+            headers |= (_ETAG if is_single else {}) | (_LINK if is_list else {})
+        if status == "202" and "Idempotency-Key" in names:
+            headers |= _REPLAYED
+        answer["headers"] = headers
