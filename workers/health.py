@@ -3,8 +3,12 @@
 A process that is there and takes nothing is ill: what counts is the sign of life that its parent gives in Redis.
 """
 
+import os
 import socket
 import sys
+
+# A check is a process of its own every few seconds: each would leave its files of figures there for ever.
+os.environ.pop("PROMETHEUS_MULTIPROC_DIR", None)
 
 from common.config import current
 from common.errors import FairwayError

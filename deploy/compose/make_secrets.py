@@ -15,7 +15,7 @@ from pathlib import Path
 
 WORK = (
     "+@read +@write +@list +@sortedset +@hash +@set +@string +@keyspace "
-    "+@scripting +@transaction +@connection +@blocking"
+    "+eval +evalsha +script|load +@transaction +@connection +@blocking"
 )
 NEVER = "-@dangerous +info +time +client|setname"
 EVENTS = "~_kombu.* ~celeryev.* ~*.celery.pidbox* allchannels +@pubsub"
@@ -48,12 +48,16 @@ def main(folder: Path) -> None:
     )
     keep(folder / "secret_keys", lambda: base64.b64encode(secrets.token_bytes(32)).decode())
     keep(folder / "operator_password", token)
+    keep(folder / "flower_login", lambda: f"operator:{token()}")
     for server, rights in (("broker", BROKER_RIGHTS), ("redis", CACHE_RIGHTS)):
         users(folder, server, rights)
 
 
 def users(folder: Path, server: str, rights: dict[str, str]) -> None:
-    """Make a password, an address and a line of the ACL file for each user of *server*."""
+    """Make a password and an address for each user of *server*, and the ACL file that follows from them.
+
+    To change a password, remove its file and make the secrets again.
+    """
     lines = ["user default off resetchannels -@all"]
     for user, allowed in rights.items():
         if user == "health":
@@ -63,7 +67,7 @@ def users(folder: Path, server: str, rights: dict[str, str]) -> None:
             password = url.split(":")[2].split("@")[0]
         digest = hashlib.sha256(password.encode()).hexdigest()
         lines.append(f"user {user} on resetchannels #{digest} {allowed}")
-    keep(folder / f"{server}_acl", lambda: "\n".join(lines) + "\n")
+    write(folder / f"{server}_acl", "\n".join(lines) + "\n")
 
 
 def address(user: str, server: str) -> str:
@@ -72,14 +76,20 @@ def address(user: str, server: str) -> str:
 
 
 def keep(path: Path, make: Callable[[], str]) -> str:
-    """Return what *path* holds, made by *make* if it is not there.
-
-    Readable by the containers' users; the folder around it is closed to others.
-    """
+    """Return what *path* holds, made by *make* if it is not there."""
     if not path.exists():
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o444), "w") as file:
-            file.write(make())
+        write(path, make())
     return path.read_text(encoding="ascii").strip()
+
+
+def write(path: Path, text: str) -> None:
+    """Put *text* there as a whole, readable by the containers' users; the folder around it is closed to others."""
+    partial = path.with_name(f".{path.name}.partial")
+    partial.unlink(missing_ok=True)
+    with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o400), "w", encoding="ascii") as file:
+        file.write(text)
+        os.fchmod(file.fileno(), 0o444)  # whatever the umask is: Compose mounts a secret with its modes
+    partial.replace(path)
 
 
 def token() -> str:

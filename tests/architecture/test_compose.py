@@ -1,5 +1,6 @@
 """`docker-compose.yml` holds its own rules; no container is started here."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ from ruamel.yaml import YAML
 from common.config import Settings, known_names
 from common.jobs.carriers import celery_queue
 from common.jobs.kind import KINDS, discover
+from deploy.compose.make_secrets import main as make_secrets
 from deploy.local.stack import processes
 
 ROOT = Path(__file__).parents[2]
@@ -35,13 +37,54 @@ def test_each_service_is_hardened_bounded_and_watched(name: str) -> None:
 
     assert service["read_only"] is True
     assert service["cap_drop"] == ["ALL"]
-    assert service["user"].split(":")[0] != "0"
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert service["user"].split(":")[0] not in {"0", "root"}
     assert service["healthcheck"]["test"]
-    assert service["deploy"]["resources"]["limits"]["memory"]
+    assert set(service["deploy"]["resources"]["limits"]) == {"cpus", "memory", "pids"}
+    assert all(":size=" in mount for mount in service["tmpfs"])
+    assert service["logging"]["options"]["max-size"]
 
 
 def test_only_the_balancer_is_published() -> None:
     assert [name for name, service in SERVICES.items() if "ports" in service] == ["balancer"]
+
+
+def test_only_the_balancer_has_a_way_out_and_it_reaches_no_server() -> None:
+    ways_out = {name for name, network in COMPOSE["networks"].items() if not (network or {}).get("internal")}
+    servers = {"mongo", "broker", "redis"}
+
+    assert [name for name, service in SERVICES.items() if ways_out & set(service["networks"])] == ["balancer"]
+    for name in servers:
+        assert not set(SERVICES[name]["networks"]) & set(SERVICES["balancer"]["networks"])
+
+
+def test_operators_do_not_come_through_a_network_of_the_engines() -> None:
+    given = SERVICES["api"]["environment"]
+
+    assert given["FAIRWAY_OPERATOR_NETWORKS"] == "${FAIRWAY_OPERATOR_NETWORKS:-127.0.0.0/8}"
+    assert given["FAIRWAY_TRUSTED_PROXIES"] == COMPOSE["networks"]["edge"]["ipam"]["config"][0]["subnet"]
+
+
+def test_every_file_that_is_mounted_is_there() -> None:
+    mounts = [mount for service in SERVICES.values() for mount in service.get("volumes", [])]
+    files = [mount.split(":")[0] for mount in mounts if mount.startswith("./")]
+
+    assert len(files) == 5
+    assert all((ROOT / file).is_file() for file in files)
+
+
+def test_secrets_reach_neither_the_repository_nor_an_image() -> None:
+    assert "/secrets/" in (ROOT / ".gitignore").read_text().splitlines()
+    assert "secrets" in (ROOT / ".dockerignore").read_text().splitlines()
+
+
+def test_a_secret_goes_only_to_the_services_whose_it_is() -> None:
+    for name, service in SERVICES.items():
+        for secret in service.get("secrets", []):
+            server, _, user = secret.partition("_url_")
+            assert not user or name.startswith(user), (name, secret)
+            assert secret != "operator_password" or name == "api"
+            assert server in {"broker", "redis"} or not user
 
 
 def test_every_setting_is_one_that_we_read() -> None:
@@ -90,3 +133,25 @@ def test_the_secrets_are_made_whole_and_kept(tmp_path: Path) -> None:
 
     assert set(made) == set(COMPOSE["secrets"])
     assert {path.name: path.read_text() for path in tmp_path.iterdir()} == made
+
+
+def test_a_removed_secret_is_made_anew_and_the_rights_follow(tmp_path: Path) -> None:
+    make_secrets(tmp_path)
+    before = (tmp_path / "broker_acl").read_text().splitlines()
+    (tmp_path / "broker_url_api").unlink()
+
+    make_secrets(tmp_path)
+
+    after = (tmp_path / "broker_acl").read_text().splitlines()
+    assert [line.split()[1] for line, was in zip(after, before, strict=True) if line != was] == ["api"]
+
+
+def test_secrets_are_readable_in_a_container_whatever_the_umask_is(tmp_path: Path) -> None:
+    before = os.umask(0o077)
+    try:
+        make_secrets(tmp_path / "secrets")
+    finally:
+        os.umask(before)
+
+    assert (tmp_path / "secrets").stat().st_mode & 0o777 == 0o700
+    assert {path.stat().st_mode & 0o777 for path in (tmp_path / "secrets").iterdir()} == {0o444}
