@@ -1,14 +1,12 @@
 """The whole stack on one machine: its servers, unless they are given, and every process of the platform."""
 
 import fcntl
-import os
+import secrets
 import shutil
 import socket
-import sys
 import time
 from collections.abc import Callable
-from contextlib import suppress
-from pathlib import Path
+from contextlib import ExitStack, suppress
 from typing import IO
 
 import httpx
@@ -16,17 +14,14 @@ from pydantic import SecretStr
 
 from common.config import PREFIX, Settings
 from common.errors import Misconfigured
-from common.jobs.carriers import celery_queue
-from common.jobs.kind import queues
 from common.keys import SecretKeys
 from common.organizations.people import ensure_operator
 from common.services import Services
+from deploy.local.processes import metrics_folder, processes
 from deploy.local.servers import Mongo, Redis
-from deploy.local.supervisor import Process, Supervisor
+from deploy.local.supervisor import Supervisor
 
 READY_WITHIN_S = 90
-# Workers share nothing but the lanes: they need not look for one another at start, nor gossip.
-_ALONE = ("--without-mingle", "--without-gossip")
 _PORTS = ("http_port", "flower_port", "metrics_port")
 
 
@@ -36,7 +31,8 @@ class Stack:
     def __init__(self, settings: Settings, say: Callable[[str, str], None]) -> None:
         self.settings = settings
         self.flower_login = ""
-        self.operator_password: str | None = None
+        self.operator_password: str | None = None  # set if it was made now
+        self.flower_password: str | None = None  # set if it holds for this run only
         self._say = say
         self._mongo: Mongo | None = None
         self._redis: Redis | None = None
@@ -62,9 +58,9 @@ class Stack:
 
     def start(self) -> None:
         """Start everything. Raises `Misconfigured`, saying what to change; then nothing runs."""
-        self._own_folder()
-        self._refuse_taken_ports()
         try:
+            self._own_folder()
+            self._refuse_taken_ports()
             self._start_servers()
             self._prepare()
             self._supervisor = Supervisor(self._say, grace_s=self.settings.grace_s + 5)
@@ -113,15 +109,10 @@ class Stack:
             ) from error
 
     def _refuse_taken_ports(self) -> None:
-        for name in _PORTS:
-            port = getattr(self.settings, name)
-            with socket.socket() as probe:
-                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                try:
-                    probe.bind(("127.0.0.1", port))
-                except OSError as error:
-                    variable = f"{PREFIX}{name.upper()}"
-                    raise Misconfigured(f"Port {port} is taken. Set {variable} to a free one.") from error
+        with ExitStack() as held:  # all at once, so that no two of ours are the same
+            for name in _PORTS:
+                probe = held.enter_context(socket.socket())
+                _listen(probe, getattr(self.settings, name), f"Set {PREFIX}{name.upper()} to a free one.")
 
     def _start_servers(self) -> None:
         given = self.settings.model_fields_set
@@ -154,55 +145,23 @@ class Stack:
         finally:
             services.close()
         self.flower_login = f"{self.settings.operator_email}:{self._flower_password()}"
-        shutil.rmtree(_metrics_folder(self.settings), ignore_errors=True)
-        _metrics_folder(self.settings).mkdir(parents=True)
+        shutil.rmtree(metrics_folder(self.settings), ignore_errors=True)
+        metrics_folder(self.settings).mkdir(parents=True)
 
     def _flower_password(self) -> str:
-        given = self.settings.operator_password
-        kept = self.settings.data_dir / "flower_password"
-        if given is not None:
-            return given.get_secret_value()
-        if self.operator_password is not None or not kept.exists():
-            with os.fdopen(os.open(kept, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-                file.write(self.operator_password or os.urandom(12).hex())
-        return kept.read_text(encoding="ascii")
+        """Return the operator's password while it is known, or one for this run: neither is written down."""
+        if self.settings.operator_password is not None:
+            return self.settings.operator_password.get_secret_value()
+        if self.operator_password is not None:
+            return self.operator_password
+        self.flower_password = secrets.token_urlsafe(18)
+        return self.flower_password
 
 
-def processes(settings: Settings, *, flower_login: str) -> list[Process]:
-    """List the processes of the stack; what is stopped first comes first."""
-    here = environment_of(settings)
-    quiet = {**here, "FAIRWAY_METRICS_PORT": "0"}
-    python = sys.executable
-    celery = (python, "-m", "celery", "-q", "-A", "workers.app")
-    found = [Process("api", (python, "-m", "web.server"), here, rank=0)]
-    for queue in queues():
-        options = ("-Q", celery_queue(queue), "-c", str(settings.workers), "-n", f"{queue}@%h", "-E", *_ALONE)
-        found.append(Process(f"worker-{queue}", (*celery, "worker", *options), quiet, rank=0))
-    found += [Process(f"sweeper-{n}", (python, "-m", "workers.sweeper"), quiet, rank=1) for n in (1, 2)]
-    flower = (*celery, "flower", "--address=127.0.0.1", f"--port={settings.flower_port}", "--logging=warning")
-    found.append(Process("flower", flower, {**quiet, "FLOWER_BASIC_AUTH": flower_login}, rank=1))
-    return found
-
-
-def environment_of(settings: Settings) -> dict[str, str]:
-    """Return the environment of a process of this stack; what was set outside for others is left out."""
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
-    ours = {f"{PREFIX}{name.upper()}": _text(value) for name, value in _as_given(settings).items()}
-    folder = str(_metrics_folder(settings).resolve())
-    return {**inherited, **ours, "PROMETHEUS_MULTIPROC_DIR": folder, "PYTHONUNBUFFERED": "1"}
-
-
-def _as_given(settings: Settings) -> dict[str, object]:
-    return {name: getattr(settings, name) for name in settings.model_fields_set | {"data_dir", "metrics_port"}}
-
-
-def _text(value: object) -> str:
-    if isinstance(value, SecretStr):
-        return value.get_secret_value()
-    if isinstance(value, tuple):
-        return ",".join(map(str, value))
-    return str(value.resolve()) if isinstance(value, Path) else str(value)
-
-
-def _metrics_folder(settings: Settings) -> Path:
-    return settings.data_dir / "metrics"
+def _listen(probe: socket.socket, port: int, advice: str) -> None:
+    probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        probe.bind(("127.0.0.1", port))
+        probe.listen()
+    except OSError as error:
+        raise Misconfigured(f"Port {port} is taken. {advice}") from error

@@ -3,6 +3,7 @@
 import signal
 import sys
 import threading
+from contextlib import suppress
 from types import FrameType
 
 from common.config import current
@@ -19,16 +20,19 @@ class Console:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._names: list[str] = []
+        self._width = WIDTH
 
     def say(self, name: str, line: str) -> None:
         """Print one line of *name*."""
         with self._lock:
             if name not in self._names:
                 self._names.append(name)
-            print(f"{self._prefix(name)} {line}", flush=True)
+                self._width = max(self._width, len(name))
+            with suppress(OSError):  # nobody reads any more: the stack goes on
+                print(f"{self._prefix(name)} {line}", flush=True)
 
     def _prefix(self, name: str) -> str:
-        padded = f"{name:<{WIDTH}} |"
+        padded = f"{name:<{self._width}} |"
         if not sys.stdout.isatty():
             return padded
         return f"\x1b[{_COLOURS[self._names.index(name) % len(_COLOURS)]}m{padded}\x1b[0m"
@@ -47,6 +51,8 @@ def main() -> None:
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, stop)
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # nohup ignores it
+        signal.signal(signal.SIGHUP, stop)
     console = Console()
     stack = Stack(current(), console.say)
     stack.start()
@@ -65,13 +71,19 @@ def main() -> None:
 def _introduce(stack: Stack, console: Console) -> None:
     settings = stack.settings
     console.say("up", f"API      {stack.url}   (the contract: {stack.url}/openapi.json)")
-    console.say("up", f"Flower   {stack.flower_url}   sign in with {stack.flower_login.replace(':', ' and ', 1)}")
+    console.say("up", f"Flower   {stack.flower_url}   sign in as {settings.operator_email}, {_flower_hint(stack)}")
     console.say("up", f"metrics  http://{settings.metrics_host}:{settings.metrics_port}/metrics")
     console.say("up", f"data     {settings.data_dir.resolve()}")
     if stack.operator_password is not None:
         console.say(
             "up", f"operator {settings.operator_email} may sign in with {stack.operator_password} (shown once)"
         )
+
+
+def _flower_hint(stack: Stack) -> str:
+    if stack.flower_password is not None:
+        return f"for this run with {stack.flower_password}"
+    return "with the operator's password"
 
 
 def _say_ready(stack: Stack, console: Console) -> None:

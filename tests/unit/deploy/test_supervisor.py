@@ -39,6 +39,24 @@ def python(script: str) -> tuple[str, ...]:
     return (sys.executable, "-u", "-c", script)
 
 
+def is_gone(pid: int) -> bool:
+    return not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+
+
+DEAF = """
+import signal, threading
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+print("deaf")
+threading.Timer(600, int).start()
+"""
+WITH_CHILD = """
+import subprocess, sys
+child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+print(child.pid)
+child.wait()
+"""
+
+
 def test_what_a_process_says_comes_line_by_line_with_its_name(supervisor: Supervisor, said: list[str]) -> None:
     supervisor.start(Process("talker", python("print('one'); print('two'); input()")))
 
@@ -55,18 +73,60 @@ def test_what_dies_is_restarted_with_growing_pauses(supervisor: Supervisor, said
 
 
 def test_what_does_not_stop_in_time_is_killed_with_its_children(supervisor: Supervisor, said: list[str]) -> None:
-    script = (
-        "import signal, subprocess, sys, time; signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
-        "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])\n"
-        "print(child.pid); time.sleep(600)"
-    )
-    supervisor.start(Process("deaf", python(script)))
-    until(lambda: said, "the child's pid")
-    child = int(said[0].split(": ")[1])
+    supervisor.start(Process("deaf", python(DEAF + WITH_CHILD)))
+    until(lambda: len(said) == 2, "the child's pid")
+    child = int(said[1].split(": ")[1])
 
     supervisor.stop()
 
-    until(lambda: not psutil.pid_exists(child) or psutil.Process(child).status() == "zombie", "the child's end")
+    until(lambda: is_gone(child), "the child's end")
+
+
+def test_a_parent_that_is_killed_alone_is_restarted_though_its_child_holds_the_output(
+    supervisor: Supervisor, said: list[str]
+) -> None:
+    supervisor.start(Process("parent", python(WITH_CHILD)))
+    until(lambda: said, "the child's pid")
+    child, parent = int(said[0].split(": ")[1]), supervisor.pid_of("parent")
+    assert parent is not None
+
+    os.kill(parent, signal.SIGKILL)
+
+    until(lambda: supervisor.restarts_of("parent") == 1, "the restart")
+    until(lambda: is_gone(child), "the child's end")
+
+
+def test_the_ranks_share_one_grace_period(
+    supervisor: Supervisor, said: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "LATER_RANK_S", 0.1)
+    monkeypatch.setattr(supervisor, "_grace_s", 2)
+    for rank in range(3):
+        supervisor.start(Process(f"deaf-{rank}", python(DEAF), rank=rank))
+    until(lambda: len(said) == 3, "all of them to be deaf")
+
+    started = time.monotonic()
+    supervisor.stop()
+
+    assert time.monotonic() - started < 5  # and not three times two
+
+
+def test_what_can_not_be_started_is_tried_again(supervisor: Supervisor, said: list[str]) -> None:
+    supervisor.start(Process("missing", ("/nowhere/such-a-program",)))
+
+    until(lambda: sum("missing: could not be started" in line for line in said) >= 2, "a second try")
+
+
+def test_a_process_that_waits_for_its_restart_is_not_started_by_a_stop(
+    supervisor: Supervisor, said: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "BACK_OFF_FIRST_S", 600)
+    supervisor.start(Process("dying", python("raise SystemExit(3)")))
+    until(lambda: any("restarts in" in line for line in said), "its end")
+
+    supervisor.stop()
+
+    assert (supervisor.pid_of("dying"), supervisor.restarts_of("dying")) == (None, 0)
 
 
 PARENT = """
