@@ -90,11 +90,15 @@ class Server:
 
 
 class Mongo(Server):
-    """A MongoDB replica set of one node: journaled, without server-side JavaScript."""
+    """A MongoDB replica set of one node: journaled, without server-side JavaScript.
 
-    def __init__(self, folder: Path, port: int | None = None) -> None:
+    *seen_at* is the port at which the set knows itself and clients reach it, if something stands before it.
+    """
+
+    def __init__(self, folder: Path, port: int | None = None, *, seen_at: int | None = None) -> None:
         self.port = port or free_port()
-        self.url = f"mongodb://127.0.0.1:{self.port}/?replicaSet={REPLICA_SET}"
+        self._seen_at = seen_at or self.port
+        self.url = f"mongodb://127.0.0.1:{self._seen_at}/?replicaSet={REPLICA_SET}"
         (folder / "mongo").mkdir(parents=True, exist_ok=True)
         command = [
             *(mongod(), "--dbpath", str(folder / "mongo"), "--port", str(self.port), "--bind_ip", "127.0.0.1"),
@@ -119,7 +123,7 @@ class Mongo(Server):
 
     def _join_set(self, client: "pymongo.MongoClient[dict[str, object]]") -> None:
         """Initiate the set, or tell that of an earlier start on which port its only member listens now."""
-        member = {"_id": 0, "host": f"127.0.0.1:{self.port}"}
+        member = {"_id": 0, "host": f"127.0.0.1:{self._seen_at}"}
         try:
             client.admin.command("replSetInitiate", {"_id": REPLICA_SET, "members": [member]})
         except OperationFailure as error:

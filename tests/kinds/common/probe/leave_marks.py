@@ -14,4 +14,5 @@ class LeaveMarks(Job, name="probe.leave_marks", queue="tickets", time_limit_s=60
     trouble: str = ""
     times: int = 1
     at: int = 0
+    spin_s: float = 0.0
     note: str = ""

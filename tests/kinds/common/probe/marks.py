@@ -1,4 +1,4 @@
-"""What the probe writes: one mark a step, keyed by job and step, so that a repetition would collide."""
+"""What the probe writes: one mark a step, each with an id of its own, so that a repetition would show."""
 
 from pymongo import ASCENDING, IndexModel
 

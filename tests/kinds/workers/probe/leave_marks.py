@@ -10,6 +10,7 @@ from common.probe.leave_marks import LeaveMarks
 from common.probe.marks import MARKS
 
 from common.errors import Defer, FairwayError, JobFailed
+from common.ids import new_id
 from common.tenancy.scope import OrgScope
 from workers.context import Context
 from workers.runner import handles
@@ -50,7 +51,8 @@ def leave_marks(ctx: Context, job: LeaveMarks) -> Marked:
 
 def mark(scope: OrgScope, ctx: Context, step: int) -> None:
     scope[MARKS].insert_one(
-        {"_id": f"{ctx.job_id}:{step}", "job_id": ctx.job_id, "step": step, "claim": ctx.claim}
+        # A fresh id, so that a repetition would not collide but show as a second one.
+        {"_id": new_id(), "job_id": ctx.job_id, "step": step, "claim": ctx.claim}
     )
 
 
@@ -68,6 +70,16 @@ def trouble(job: LeaveMarks) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
         case "freeze":
             os.kill(os.getpid(), signal.SIGSTOP)
+        case "spin":
+            spin(job.spin_s)
+
+
+def spin(seconds: float) -> None:
+    """Stay in one call of C code that keeps the interpreter's lock, for about *seconds*."""
+    modulus, started = (1 << 8_000) - 3, time.monotonic()
+    pow(3, (1 << 400) - 1, modulus)
+    bits_per_s = 400 / (time.monotonic() - started)
+    pow(3, (1 << int(bits_per_s * seconds)) - 1, modulus)
 
 
 def witness(what: str, ctx: Context) -> None:
@@ -75,4 +87,4 @@ def witness(what: str, ctx: Context) -> None:
     path = os.environ.get("PROBE_WITNESS")
     if path:
         with Path(path).open("a", encoding="utf-8") as file:
-            file.write(f"{ctx.job_id} {ctx.claim} {what}\n")
+            file.write(f"{time.monotonic():.4f} {ctx.job_id} {ctx.claim} {what}\n")

@@ -1,0 +1,295 @@
+"""The real stack with short leases, and what can be done to it: every fault is one verb."""
+
+import os
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import psutil
+import redis
+from pymongo.errors import PyMongoError
+
+from common.config import Settings
+from common.ids import JobId, OrgId
+from common.jobs.kind import Job
+from common.jobs.record import JobRecord
+from common.services import Services
+from deploy.local import supervisor as supervision
+from deploy.local.servers import Mongo, Redis, free_port
+from deploy.local.supervisor import ROOT, Process, Supervisor
+from tests.faults.checker import Accepted, Checker, Row
+from tests.faults.proxy import Proxy
+from tests.faults.witness import Witness
+from tests.integration.conftest import caller_of, make_organization
+from workers import runner
+
+LEASE_S = 2.0
+SWEEP_S = 0.3
+RECOVERY_S = LEASE_S + SWEEP_S + 5
+"""What is promised: by then each job that a fault hit goes on."""
+SETTLED_WITHIN_S = 60
+QUEUE = "tickets"
+
+SIGKILL, SIGSTOP, SIGCONT, SIGTERM = signal.SIGKILL, signal.SIGSTOP, signal.SIGCONT, signal.SIGTERM
+
+
+class Fleet:
+    """Workers and sweepers under the local stack's own supervisor; they reach the servers over proxies.
+
+    *mongo_url* names a MongoDB that somebody else runs; *given* are further settings of every process.
+    """
+
+    def __init__(
+        self,
+        *,
+        workers: int = 2,
+        slots: int = 2,
+        durable: bool = False,
+        mongo_url: str | None = None,
+        redis: Redis | None = None,
+        given: Mapping[str, str] | None = None,
+    ) -> None:
+        runner.discover()
+        self._open = ExitStack()
+        self.folder = Path(self._open.enter_context(tempfile.TemporaryDirectory(prefix="fairway-faults-")))
+        self.lines: list[str] = []
+        self.accepted: dict[JobId, Accepted] = {}
+        self.workers = tuple(f"worker-{number}" for number in range(1, workers + 1))
+        self.sweepers = ("sweeper-1", "sweeper-2")
+        self._slots = slots
+        self._redis, self._durable, self._mongo_url, self._given = redis, durable, mongo_url, given or {}
+        self._fault = ""
+        self._hit: frozenset[JobId] = frozenset()
+        self._back_at = 0.0
+
+    def start(self) -> "Fleet":
+        """Start the servers and every process; return when all slots are alive."""
+        self._start_servers()
+        self.witness = Witness(self.folder / "witness")
+        self.services = Services(self.settings)
+        self._open.callback(self.services.close)
+        self.services.prepare()
+        self.org_ids = [make_organization(self.services, f"Org {number}") for number in range(3)]
+        self.org_id = self.org_ids[0]
+        self.checker = Checker(self.services, self.witness, self.folder / "data")
+        self.supervisor = Supervisor(self._hear, grace_s=10)
+        self._open.callback(self.supervisor.stop)
+        supervision.BACK_OFF_MOST_S = 1.0
+        for name in (*self.workers, *self.sweepers):
+            self.supervisor.start(Process(name, command_of(name, self._slots), self.environment))
+        self.await_slots(len(self.workers) * self._slots)
+        return self
+
+    def close(self) -> None:
+        """Stop everything and leave nothing."""
+        self._open.close()
+
+    # Work.
+
+    def submit(
+        self,
+        job: Job,
+        times: int = 1,
+        *,
+        org_id: OrgId | None = None,
+        ends: tuple[str, ...] = ("succeeded",),
+        **options: Any,
+    ) -> list[JobRecord]:
+        """Accept *job* so many times; each is to end in one of the states *ends*."""
+        caller = caller_of(org_id or self.org_id)
+        made = [self.services.submit(caller, job, **options) for _ in range(times)]
+        for record in made:
+            self.expect(record, job, ends)
+        return made
+
+    def expect(self, record: JobRecord, job: Job, ends: tuple[str, ...] = ("succeeded",)) -> None:
+        """Count *record* among the accepted."""
+        steps = getattr(job, "steps", 0)
+        self.accepted[record.id] = Accepted(record.org_id, record.id, steps, frozenset(ends))
+
+    def records(self) -> list[JobRecord]:
+        """Read every accepted job."""
+        return self.checker.records(self.accepted.values())
+
+    def marks(self) -> int:
+        """Count the effects that are in MongoDB."""
+        return self.checker.marks()
+
+    def under_way(self, more: int = 10) -> None:
+        """Return when *more* effects have come."""
+        before = self.marks()
+        until(lambda: self.marks() >= before + more, "work under way", report=self.report)
+
+    # Faults on processes.
+
+    def kill(self, name: str) -> None:
+        """Kill a process with all of its children; the supervisor starts it again."""
+        self.supervisor.kill(name, SIGKILL)
+
+    def freeze(self, name: str) -> None:
+        """Stop a process and its children, as a paused machine does."""
+        self.supervisor.kill(name, SIGSTOP)
+
+    def thaw(self, name: str) -> None:
+        """Let it go on."""
+        self.supervisor.kill(name, SIGCONT)
+
+    def terminate(self, name: str) -> None:
+        """Ask a process to stop, as a roll does."""
+        with suppress(ProcessLookupError):
+            os.kill(self.pid(name), SIGTERM)
+
+    def pid(self, name: str) -> int:
+        """Return the process id of *name*."""
+        until(lambda: self.supervisor.pid_of(name) is not None, f"{name} to run", report=self.report)
+        return self.supervisor.pid_of(name) or 0
+
+    def child_at_work(self, worker: str) -> int:
+        """Return the child of *worker* that holds a running job, or the busiest one."""
+        until(lambda: self.checker.running() > 0, "a running job", report=self.report)
+        children = psutil.Process(self.pid(worker)).children()
+        return max(children, key=lambda child: sum(child.cpu_times()[:2])).pid
+
+    def await_restart(self, name: str, before: int) -> None:
+        """Return when *name* was started more often than *before*."""
+        until(lambda: self.supervisor.restarts_of(name) > before, f"a restart of {name}", 40, self.report)
+
+    def await_slots(self, count: int) -> None:
+        """Return when so many slots are alive."""
+        until(lambda: self.services.lanes.look(QUEUE).slots >= count, f"{count} slots", 40, self.report)
+
+    # Faults on servers and the network.
+
+    def flush(self) -> None:
+        """Remove everything from Redis."""
+        self.raw_redis().flushall()
+
+    def fill_redis(self) -> None:
+        """Leave Redis no byte for one more key; `relieve_redis` ends it."""
+        self.raw_redis().config_set("maxmemory", 1)
+
+    def relieve_redis(self) -> None:
+        """Give Redis its memory back."""
+        self.raw_redis().config_set("maxmemory", 0)
+
+    def take_snapshot(self) -> dict[bytes, bytes]:
+        """Copy what is in Redis now."""
+        client = self.raw_redis()
+        return {key: value for key in client.keys("*") if (value := client.dump(key)) is not None}
+
+    def restore_snapshot(self, snapshot: Mapping[bytes, bytes]) -> None:
+        """Put Redis back to what it was then."""
+        client = self.raw_redis()
+        client.flushall()
+        for key, value in snapshot.items():
+            client.restore(key, 0, value)
+
+    def raw_redis(self) -> "redis.Redis":
+        """Return a client that goes around the proxy."""
+        client = redis.Redis(port=self.redis.port, socket_timeout=10)
+        self._open.callback(client.close)
+        return client
+
+    # What came of it.
+
+    @contextmanager
+    def fault(self, name: str) -> Iterator[None]:
+        """Do a fault, for the table; what it hits goes on within `RECOVERY_S` of its end."""
+        hit = self.checker.running_ids()
+        yield
+        self._fault, self._hit, self._back_at = name, hit, time.monotonic()
+
+    def settle(self, within_s: float = SETTLED_WITHIN_S) -> None:
+        """Return when every accepted job has ended."""
+        until(self._has_settled, "every accepted job to end", within_s, self.report)
+
+    def check(self) -> Row:
+        """Check every invariant; return the fault's row. Raises `AssertionError` with what is broken."""
+        row = self.checker.check(
+            self.accepted.values(), fault=self._fault, hit=self._hit, back_at=self._back_at, report=self.report
+        )
+        assert row.recovery_s is None or row.recovery_s <= RECOVERY_S, f"{row}\n{self.report()}"
+        ROWS.append(row)
+        return row
+
+    def report(self) -> str:
+        """Say what is not over, and the last lines of every process."""
+        try:
+            left = [f"{one.id} {one.state} {one.waiting_for} {one.error}" for one in self.records()]
+            left = [line for line in left if line.split()[1] not in {"succeeded", "failed", "cancelled"}]
+        except PyMongoError as error:
+            left = [repr(error)]
+        return "\n".join([*left[:10], *self.lines[-60:]])
+
+    def _has_settled(self) -> bool:
+        try:
+            return all(record.is_final for record in self.records())
+        except PyMongoError:
+            return False
+
+    def _hear(self, name: str, line: str) -> None:
+        self.lines.append(f"{time.monotonic():.2f} {name} | {line}")
+
+    def _start_servers(self) -> None:
+        self.redis = self._redis or Redis(self.folder, durable=self._durable)
+        self.redis.start()
+        self._open.callback(self.redis.stop)
+        self.to_redis = self._proxy(self.redis.port)
+        if self._mongo_url is None:
+            port = free_port()
+            self.to_mongo = self._proxy(port)
+            self.mongo = Mongo(self.folder, port, seen_at=self.to_mongo.port)
+            self.mongo.start()
+            self._open.callback(self.mongo.stop)
+        values = {
+            "MONGO_URL": self._mongo_url or self.mongo.url,
+            "BROKER_URL": f"redis://127.0.0.1:{self.to_redis.port}/0",
+            "REDIS_URL": f"redis://127.0.0.1:{self.to_redis.port}/1",
+            "DATA_DIR": str(self.folder / "data"),
+            "LEASE_S": str(LEASE_S),
+            "SWEEP_S": str(SWEEP_S),
+            "LINGER_S": "0.5",
+            "GRACE_S": "5",
+            "METRICS_PORT": "0",
+            **self._given,
+        }
+        self.settings = Settings(**{name.lower(): value for name, value in values.items()})
+        self.environment = {
+            **{name: value for name, value in os.environ.items() if not name.startswith(("FAIRWAY_", "COV"))},
+            **{f"FAIRWAY_{name}": value for name, value in values.items()},
+            "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests" / "kinds")]),
+            "PROBE_WITNESS": str(self.folder / "witness"),
+        }
+
+    def _proxy(self, port: int) -> Proxy:
+        made = Proxy(port)
+        self._open.callback(made.close)
+        return made
+
+
+ROWS: list[Row] = []
+"""What each fault of this session did, for the table at its end."""
+
+
+def command_of(name: str, slots: int) -> tuple[str, ...]:
+    """Return the command of a worker for the tickets' queue, or of a sweeper."""
+    if name.startswith("sweeper"):
+        return (sys.executable, "-m", "workers.sweeper")
+    options = ("-Q", f"fairway.{QUEUE}", "-c", str(slots), "-n", f"{name}@%h", "-E")
+    celery = (sys.executable, "-m", "celery", "-q", "-A", "workers.app", "worker")
+    return (*celery, *options, "--without-mingle", "--without-gossip")
+
+
+def until(
+    reached: Callable[[], bool], what: str, within_s: float = 30, report: Callable[[], str] = lambda: ""
+) -> None:
+    """Poll until *reached*; fail, naming *what* was waited for."""
+    deadline = time.monotonic() + within_s
+    while not reached():
+        assert time.monotonic() < deadline, f"waited {within_s:g} s for {what}\n{report()}"
+        time.sleep(0.03)
