@@ -60,7 +60,7 @@ class SignedUp(JobSchema):
     )
 
 
-_EXAMPLE = ACCEPTED_EXAMPLE | {"kind": "organizations.provision", "job_token": "eyJhbGciOiJFZDI1NTE5Ii…"}
+_EXAMPLE = ACCEPTED_EXAMPLE | {"kind": ProvisionOrganization.name, "job_token": "eyJhbGciOiJFZDI1NTE5Ii…"}
 
 
 @blueprint.route("/v1/organizations", methods=["POST"])

@@ -8,7 +8,7 @@ _asked = threading.Event()
 _ends: list[socket.socket] = []
 
 
-def watch() -> None:
+def notice() -> None:
     """Notice SIGTERM and SIGINT from now on, beside whoever handles them. Call it in the main thread.
 
     The server sets its own handlers after us; the wake-up file descriptor is told of a signal whoever handles it.
