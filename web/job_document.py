@@ -54,7 +54,7 @@ JobPage = page_of(JobSchema, "JobPage")
 
 EXAMPLE: dict[str, Any] = {
     "id": "01920f3c-8a4e-7c1d-9b7a-2f6d5e4c3b2a",
-    "kind": "tickets.import_file",
+    "kind": "family.verb_object",
     "state": "running",
     "waiting_for": None,
     "priority": 5,
