@@ -20,7 +20,22 @@ log = get_logger()
 
 
 class Channel(kombu_redis.Channel):  # type: ignore[misc] # kombu ships no types
-    """Kombu's Redis channel, which takes only carriers from a queue of ours."""
+    """Kombu's Redis channel, which takes only carriers from a queue of ours.
+
+    It keeps no copy of a message until that is acknowledged: the record is what runs again. So taking one needs no
+    memory in Redis, which a full one would refuse, with the worker's death as kombu's answer.
+    """
+
+    def basic_consume(self, queue: str, no_ack: bool, *args: Any, **options: Any) -> Any:  # noqa: FBT001 (kombu's)
+        """Consume as if every message needed no acknowledgement."""
+        del no_ack
+        return super().basic_consume(queue, True, *args, **options)  # noqa: FBT003 (kombu's order)
+
+    def basic_ack(self, delivery_tag: str, multiple: bool = False) -> None:  # noqa: FBT001, FBT002 (kombu's)
+        """Do nothing: there is no copy to remove."""
+
+    def basic_reject(self, delivery_tag: str, requeue: bool = False) -> None:  # noqa: FBT001, FBT002 (kombu's)
+        """Do nothing: a carrier that is refused is missed by nobody."""
 
     def _get_client(self) -> Any:
         """Return the class of client whose answers to BRPOP are sifted before kombu decodes them."""

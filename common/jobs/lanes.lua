@@ -16,6 +16,10 @@
 --
 -- A member is "job id:organization id". Times are milliseconds. Each entry is at most some 100 bytes; lists of
 -- members in one call are bounded by the caller (1,000).
+--
+-- A full Redis refuses a script at its first command that needs memory, unless the script has written already: it is
+-- never stopped in the middle. `admit` is refused then, and the sweep admits later; every other verb begins with a
+-- write that needs none, because it serves work that is accepted, and most of them make room.
 
 local LANE, TAKEN, TRIES, DUE = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local CARRIERS, IDLE, WORKERS, COUNTERS = KEYS[5], KEYS[6], KEYS[7], KEYS[8]
@@ -27,6 +31,7 @@ local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local RETAKE_AFTER_MS = {5000, 15000, 60000} -- growing, so that a lost claim is offered again without a storm
 local UNDER_WAY_MS = 1000                    -- a carrier that was not picked up by then counts as lost
 local AT_WORK_MS = 3000                      -- renewed every second by the worker's parent
+local LIVES_MS = 60000                       -- no sign of life reaches further: what says so is not of ours
 
 local function push_carrier()
   local id = string.format('%.0f-%d', now, redis.call('HINCRBY', COUNTERS, 'carriers', 1))
@@ -48,6 +53,7 @@ local function kick()
   end
   if waiting == 0 then return end
   redis.call('ZREMRANGEBYSCORE', CARRIERS, '-inf', now)
+  redis.call('ZREMRANGEBYSCORE', CARRIERS, now + LIVES_MS, '+inf')
   local slots = tonumber(redis.call('HGET', COUNTERS, 'slots') or '0')
   local free = slots - math.max(redis.call('ZCARD', CARRIERS), redis.call('LLEN', QUEUE))
   for _ = 1, math.min(waiting, free) do push_carrier() end
@@ -56,6 +62,20 @@ end
 local function enter(member, rank)
   redis.call('ZREM', DUE, member)
   return redis.call('ZADD', LANE, 'NX', rank, member)
+end
+
+-- Let this call finish even if Redis is full.
+local function goes_on()
+  redis.call('ZREM', IDLE, '')
+end
+
+-- How many slots the living workers have.
+local function slots_alive()
+  local slots = 0
+  for _, worker in ipairs(redis.call('ZRANGEBYSCORE', WORKERS, '(' .. string.format('%.0f', now), now + LIVES_MS)) do
+    slots = slots + (string.match(worker, '|(%d+)$') or 0)
+  end
+  return slots
 end
 
 local function settle(member)
@@ -67,7 +87,7 @@ end
 local function offer_again()
   for _, member in ipairs(redis.call('ZRANGEBYSCORE', TAKEN, '-inf', now, 'LIMIT', 0, 20)) do
     local tried = redis.call('HGET', TRIES, member)
-    local rank = tried and string.match(tried, ' (.*)') or '0'
+    local rank = tonumber(tried and string.match(tried, ' (.*)')) and string.match(tried, ' (.*)') or '0'
     redis.call('ZREM', TAKEN, member)
     redis.call('ZADD', LANE, 'NX', rank, member)
     redis.call('HINCRBY', COUNTERS, 'retaken', 1)
@@ -92,19 +112,21 @@ end
 
 -- member, priority: a job that was taken and is queued again; what its last taking left is gone.
 function verbs.back()
+  goes_on()
   settle(ARGV[3])
   return verbs.admit()
 end
 
 -- carrier, linger ms (0: leave if there is nothing), settled member* -> member or nothing.
 function verbs.take()
+  goes_on()
   for i = 5, #ARGV do settle(ARGV[i]) end
   offer_again()
   local first = redis.call('ZPOPMIN', LANE)
   redis.call('ZREM', IDLE, ARGV[3])
   if first[1] then
     local tried = redis.call('HGET', TRIES, first[1])
-    local count = tried and tonumber(string.match(tried, '%d+')) + 1 or 1
+    local count = (tried and tonumber(string.match(tried, '^%d+')) or 0) + 1
     redis.call('HSET', TRIES, first[1], string.format('%d %s', count, first[2]))
     redis.call('ZADD', TAKEN, now + RETAKE_AFTER_MS[math.min(count, 3)], first[1])
     redis.call('ZADD', CARRIERS, now + AT_WORK_MS, ARGV[3])
@@ -123,6 +145,7 @@ end
 
 -- carrier, settled member*: the carrier leaves; another is sent if work waits.
 function verbs.part()
+  goes_on()
   for i = 4, #ARGV do settle(ARGV[i]) end
   redis.call('ZREM', IDLE, ARGV[3])
   redis.call('ZREM', CARRIERS, ARGV[3])
@@ -132,6 +155,7 @@ end
 
 -- delay ms, member: wait for a time. Wakes a timer if nothing is due earlier.
 function verbs.defer()
+  goes_on()
   local member = ARGV[4]
   settle(member)
   redis.call('ZREM', LANE, member)
@@ -164,14 +188,15 @@ end
 
 -- worker, slots, alive for ms, number of carriers, carrier*, claimed member*: a worker's sign of life. Answers the slots alive.
 function verbs.beat()
+  goes_on()
   local alive_ms = tonumber(ARGV[5])
   redis.call('ZADD', WORKERS, now + alive_ms, ARGV[3] .. '|' .. ARGV[4])
   redis.call('ZREMRANGEBYSCORE', WORKERS, '-inf', now)
+  redis.call('ZREMRANGEBYSCORE', WORKERS, now + LIVES_MS, '+inf')
   local carriers = tonumber(ARGV[6])
   for i = 7, 6 + carriers do redis.call('ZADD', CARRIERS, 'XX', 'GT', now + AT_WORK_MS, ARGV[i]) end
   for i = 7 + carriers, #ARGV do settle(ARGV[i]) end
-  local slots = 0
-  for _, worker in ipairs(redis.call('ZRANGE', WORKERS, 0, -1)) do slots = slots + string.match(worker, '|(%d+)$') end
+  local slots = slots_alive()
   redis.call('HSET', COUNTERS, 'slots', slots)
   offer_again()
   kick()
@@ -180,6 +205,7 @@ end
 
 -- worker, slots, carrier*: a worker ends, or a process of it died with these carriers.
 function verbs.leave()
+  goes_on()
   redis.call('ZREM', WORKERS, ARGV[3] .. '|' .. ARGV[4])
   for i = 5, #ARGV do
     redis.call('ZREM', CARRIERS, ARGV[i])
@@ -204,14 +230,28 @@ end
 
 -- -> {waiting, taken, due, slots alive, retaken}
 function verbs.look()
-  local slots = 0
-  for _, worker in ipairs(redis.call('ZRANGEBYSCORE', WORKERS, '(' .. string.format('%.0f', now), '+inf')) do
-    slots = slots + string.match(worker, '|(%d+)$')
-  end
   return {
-    redis.call('ZCARD', LANE), redis.call('ZCARD', TAKEN), redis.call('ZCARD', DUE), slots,
+    redis.call('ZCARD', LANE), redis.call('ZCARD', TAKEN), redis.call('ZCARD', DUE), slots_alive(),
     tonumber(redis.call('HGET', COUNTERS, 'retaken') or '0'),
   }
+end
+
+-- -> names of the workers alive.
+function verbs.workers()
+  return redis.call('ZRANGEBYSCORE', WORKERS, '(' .. string.format('%.0f', now), now + LIVES_MS)
+end
+
+-- -> {1 if every key is of its type and every counter a number, the time}
+function verbs.sound()
+  local types = {'zset', 'zset', 'hash', 'zset', 'zset', 'zset', 'zset', 'hash', 'list', false, 'list'}
+  for i, expected in ipairs(types) do
+    local found = expected and redis.call('TYPE', KEYS[i]).ok
+    if expected and found ~= 'none' and found ~= expected then return {0, now} end
+  end
+  for _, value in ipairs(redis.call('HVALS', COUNTERS)) do
+    if not string.match(value, '^%d+$') then return {0, now} end
+  end
+  return {1, now}
 end
 
 return verbs[ARGV[1]]()

@@ -11,7 +11,7 @@ import redis
 from common.errors import Unavailable
 from common.ids import JobId, OrgId
 from common.jobs.carriers import celery_queue, envelope
-from common.metrics import SWALLOWED
+from common.metrics import QUARANTINED, SWALLOWED
 
 _SCRIPT = Path(__file__).with_suffix(".lua").read_text(encoding="utf-8")
 _QUIET_S = 1.0
@@ -80,8 +80,11 @@ class Lanes:
         With nothing to take, the carrier is noted as lingering for *linger_s* (then `wait` for its wake-up);
         with 0 it is forgotten.
         """
-        raw = self._call(queue, "take", carrier, int(linger_s * 1000), *map(str, settled))
-        return Member.parse(raw) if raw else None
+        while raw := self._call(queue, "take", carrier, int(linger_s * 1000), *map(str, settled)):
+            found = self._members(queue, [raw])
+            if found:
+                return found[0]
+        return None
 
     def part(self, queue: str, carrier: str, settled: Sequence[Member]) -> None:
         """Settle what was taken last and forget the carrier; another is sent if work is waiting."""
@@ -106,7 +109,7 @@ class Lanes:
     def due(self, queue: str, limit: int = 100) -> tuple[float | None, list[Member]]:
         """Return the seconds until the next due time (`None`: nothing waits) and what is due now."""
         next_ms, *members = self._call(queue, "due", limit)
-        return (next_ms / 1000 if next_ms >= 0 else None), [Member.parse(raw) for raw in members]
+        return (next_ms / 1000 if next_ms >= 0 else None), self._members(queue, members)
 
     def wait_for_due(self, queue: str, timeout_s: float) -> None:
         """Wait until an earlier due time arrives, at most *timeout_s* seconds."""
@@ -143,12 +146,7 @@ class Lanes:
 
     def workers(self, queue: str) -> list[str]:
         """List the names of the workers that are alive on *queue*."""
-        try:
-            seconds, _ = self._client.time()
-            alive: Any = self._client.zrangebyscore(self._names(queue)[6], seconds * 1000, "+inf")
-        except redis.RedisError as error:
-            raise Unavailable("The broker's Redis does not answer.") from error
-        return [name.decode().rpartition("|")[0] for name in alive]
+        return [name.decode().rpartition("|")[0] for name in self._call(queue, "workers")]
 
     def unknown(self, queue: str, members: Sequence[Member]) -> set[Member]:
         """Return those of *members* that stand nowhere in Redis."""
@@ -158,17 +156,34 @@ class Lanes:
         """Count what waits, what was taken, what is due, the slots alive and the jobs offered again."""
         return Look(*map(int, self._call(queue, "look")))
 
-    def clear(self) -> None:
-        """Remove every job of every queue, in bounded steps.
+    def sound(self, queue: str) -> tuple[bool, int]:
+        """Tell whether every key of *queue* is what this code makes of it, and Redis's clock in milliseconds."""
+        is_sound, now_ms = self._call(queue, "sound")
+        return bool(is_sound), int(now_ms)
 
-        Workers and carriers stay: those that are alive say so again within seconds, the others run out.
+    def clear(self) -> None:
+        """Remove everything of every queue, whatever it is, in bounded steps.
+
+        Workers that are alive say so again within a second. Carriers under way are forgotten, so that as many
+        again may be sent; they find what is there, or nothing.
         """
         try:
-            for part in _JOB_PARTS:
-                for key in self._client.scan_iter(match=f"fairway:lane:*:{part}", count=500):
+            for pattern in ("fairway:lane:*", celery_queue("*")):
+                for key in self._client.scan_iter(match=pattern, count=500):
                     self._client.unlink(key)
         except redis.RedisError as error:
             raise Unavailable("The broker's Redis does not answer.") from error
+
+    def _members(self, queue: str, found: Sequence[bytes]) -> list[Member]:
+        """Read what the lanes hold; what is no member of ours is removed and counted."""
+        members = []
+        for raw in found:
+            try:
+                members.append(Member.parse(raw))
+            except ValueError:
+                self._call(queue, "forget", raw)
+                QUARANTINED.labels(queue).inc()
+        return members
 
     def _names(self, queue: str) -> list[str]:
         names = self._keys.get(queue)
@@ -195,5 +210,4 @@ class Lanes:
             self._quiet_until = time.monotonic() + _QUIET_S
 
 
-_JOB_PARTS = ("waiting", "taken", "tries", "due")
 _PARTS = ("waiting", "taken", "tries", "due", "carriers", "idle", "workers", "counters", "due_wake")

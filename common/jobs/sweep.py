@@ -2,7 +2,8 @@
 
 Leading is a lease in MongoDB, so the healer does not depend on the patient. Each pass
 0. aborts transactions that a dead or frozen process left open;
-1. compares Redis's epoch and sequence with MongoDB's, and rebuilds the lanes if Redis is empty, foreign or stale;
+1. compares Redis's epoch, sequence and clock with MongoDB's, and rebuilds the lanes if Redis is empty, foreign,
+   stale or damaged, or if its clock was set back;
 2. queues the jobs again whose leases are over, and charges them with the loss;
 3. compares a page of waiting records with the lanes, and admits what Redis does not know.
 """
@@ -31,6 +32,7 @@ from common.tenancy.control import ControlPlane
 
 PAGE = 1_000
 ORPHAN_AFTER_S = 3.0
+CLOCK_MAY_LAG_MS = 1_000
 _LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 log = get_logger()
 
@@ -131,17 +133,25 @@ class Sweep:
         return count
 
     def _redis_forgot(self) -> bool:
-        """Tell whether Redis is empty, foreign (another epoch) or stale (an older sequence than we have seen)."""
+        """Tell whether Redis is empty, foreign (another epoch), stale (its sequence or clock fell) or damaged.
+
+        Every time in the lanes is on Redis's own clock, so one that was set back would hold up what waits for it.
+        """
         known = self._state.find_one({"_id": "lanes"}) or {}
         try:
             epoch, sequence = self._broker.mget("fairway:epoch", "fairway:sequence")
-            if known and epoch == known["epoch"].encode() and int(sequence or 0) >= known["sequence"]:
-                newest = int(self._broker.incr("fairway:sequence"))
-                self._state.update_one({"_id": "lanes", "epoch": known["epoch"]}, {"$max": {"sequence": newest}})
+            looks = [self._lanes.sound(queue) for queue in queues()]
+            now_ms = max((now_ms for _, now_ms in looks), default=0)
+            is_ours = bool(known) and epoch == known["epoch"].encode() and (sequence or b"").isdigit()
+            is_new = is_ours and int(sequence) >= known["sequence"]
+            is_later = is_ours and now_ms >= known.get("clock_ms", 0) - CLOCK_MAY_LAG_MS
+            if is_new and is_later and all(sound for sound, _ in looks):
+                newest = {"sequence": int(self._broker.incr("fairway:sequence")), "clock_ms": now_ms}
+                self._state.update_one({"_id": "lanes", "epoch": known["epoch"]}, {"$max": newest})
                 return False
         except redis.RedisError as error:
             raise Unavailable("The broker's Redis does not answer.") from error
-        log.warning("lanes.forgotten", epoch_known=bool(known), epoch_found=epoch is not None)
+        log.warning("lanes.forgotten", epoch_known=bool(known), ours=is_ours, new=is_new, later=is_later)
         return True
 
     def _rebuild(self) -> int:
@@ -151,7 +161,8 @@ class Sweep:
         A death in the middle leaves the old epoch, and the next leader starts again.
         """
         epoch = secrets.token_hex(8)
-        self._state.update_one({"_id": "lanes"}, {"$set": {"epoch": epoch, "sequence": 0}}, upsert=True)
+        fresh = {"epoch": epoch, "sequence": 0, "clock_ms": 0}
+        self._state.update_one({"_id": "lanes"}, {"$set": fresh}, upsert=True)
         self._lanes.clear()
         count = 0
         for state in ("queued", "waiting"):

@@ -3,6 +3,7 @@
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 from common.probe.marks import MARKS
 from pymongo.read_concern import ReadConcern
 
+from common.errors import Unavailable
 from common.ids import JobId, OrgId
 from common.jobs.kind import queues
 from common.jobs.record import JobRecord, read_document
@@ -62,6 +64,12 @@ class Checker:
         """Name the jobs that run now, as the primary knows it."""
         soon = self._jobs.with_options(read_concern=ReadConcern("local"))
         return frozenset(JobId(one["_id"]) for one in soon.find({"state": "running"}, {"_id": 1}))
+
+    def slots(self, queue: str) -> int:
+        """Count the slots alive, as far as Redis answers."""
+        with suppress(Unavailable):
+            return self._services.lanes.look(queue).slots
+        return 0
 
     def marks(self) -> int:
         """Count the effects of all organizations."""

@@ -12,6 +12,7 @@ from typing import Any
 
 import psutil
 import redis
+from pydantic import SecretStr
 from pymongo.errors import PyMongoError
 
 from common.config import Settings
@@ -76,7 +77,7 @@ class Fleet:
         self.services.prepare()
         self.org_ids = [make_organization(self.services, f"Org {number}") for number in range(3)]
         self.org_id = self.org_ids[0]
-        self.checker = Checker(self.services, self.witness, self.folder / "data")
+        self.checker = Checker(self._direct_services(), self.witness, self.folder / "data")
         self.supervisor = Supervisor(self._hear, grace_s=10)
         self._open.callback(self.supervisor.stop)
         supervision.BACK_OFF_MOST_S = 1.0
@@ -161,7 +162,7 @@ class Fleet:
 
     def await_slots(self, count: int) -> None:
         """Return when so many slots are alive."""
-        until(lambda: self.services.lanes.look(QUEUE).slots >= count, f"{count} slots", 40, self.report)
+        until(lambda: self.checker.slots(QUEUE) >= count, f"{count} slots", 40, self.report)
 
     # Faults on servers and the network.
 
@@ -265,6 +266,15 @@ class Fleet:
             "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests" / "kinds")]),
             "PROBE_WITNESS": str(self.folder / "witness"),
         }
+
+    def _direct_services(self) -> Services:
+        """Return services that reach the servers around the proxies."""
+        around = {"broker_url": SecretStr(f"redis://127.0.0.1:{self.redis.port}/0")}
+        if self._mongo_url is None:
+            around["mongo_url"] = SecretStr(f"mongodb://127.0.0.1:{self.mongo.port}/?directConnection=true")
+        made = Services(self.settings.model_copy(update=around))
+        self._open.callback(made.close)
+        return made
 
     def _proxy(self, port: int) -> Proxy:
         made = Proxy(port)

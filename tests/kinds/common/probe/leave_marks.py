@@ -15,4 +15,5 @@ class LeaveMarks(Job, name="probe.leave_marks", queue="tickets", time_limit_s=60
     times: int = 1
     at: int = 0
     spin_s: float = 0.0
+    defer_s: float = 0.2
     note: str = ""

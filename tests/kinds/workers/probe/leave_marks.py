@@ -65,7 +65,7 @@ def trouble(job: LeaveMarks) -> None:
         case "fail":
             raise JobFailed("It can't be done.", code="cannot")
         case "defer":
-            raise Defer(0.2, "a test")
+            raise Defer(job.defer_s, "a test")
         case "die":
             os.kill(os.getpid(), signal.SIGKILL)
         case "freeze":
