@@ -14,7 +14,8 @@ FairwayError
     ├── CancelRequested     the caller asked for it
     ├── GivenBack           the worker shuts down; the job goes back to its lane
     ├── TimeLimitExceeded   the soft limit of time is over (this one does count as a failed attempt)
-    └── Defer               wait without holding a worker
+    ├── WaitForChildren     wait, without holding a worker, until the job's children have ended
+    └── Defer               wait so long without holding a worker
 """
 
 from collections.abc import Mapping, Sequence
@@ -171,6 +172,13 @@ class TimeLimitExceeded(Interruption):
 
     retryable = True
     code = "time-limit"
+
+
+class WaitForChildren(Interruption):
+    """Wait until every child of this job has ended, holding no worker and charging no attempt."""
+
+    def __init__(self) -> None:
+        super().__init__("Waits for its children.")
 
 
 class Defer(Interruption):

@@ -14,8 +14,9 @@ from common.clock import Clock, SystemClock
 from common.config import Settings
 from common.errors import Misconfigured, Unavailable
 from common.ids import OrgId
+from common.jobs.children import CLOSINGS_INDEXES, Woken
 from common.jobs.idempotency import IDEMPOTENCY_INDEXES
-from common.jobs.kind import Job, discover, queues
+from common.jobs.kind import Job, discover, queue_of, queues
 from common.jobs.lanes import Lanes
 from common.jobs.record import JobRecord
 from common.jobs.store import JOBS_INDEXES, JobStore
@@ -39,11 +40,11 @@ class Services:
         self.clock: Clock = clock or SystemClock()
         self._mongo = connect(settings.mongo_url.get_secret_value(), process)
         self.broker = connect_redis(settings.broker_url.get_secret_value())
-        indexes = {"jobs": JOBS_INDEXES, "idempotency": IDEMPOTENCY_INDEXES}
+        indexes = {"jobs": JOBS_INDEXES, "closings": CLOSINGS_INDEXES, "idempotency": IDEMPOTENCY_INDEXES}
         self.control = ControlPlane(self._mongo, settings.control_database, indexes)
         self.registry = Registry(self.control, self._mongo, settings.data_databases, self.clock)
-        self.jobs = JobStore(self.control.jobs, self.clock, lease_s=settings.lease_s)
         self.lanes = Lanes(self.broker)
+        self.jobs = JobStore(self.control, self.clock, lease_s=settings.lease_s, woken=self._admit_woken)
         self.submitter = Submitter(self.control, self.jobs, self.lanes, self.clock)
         self.blobs: BlobStore = FolderBlobStore(settings.data_dir / "blobs")
 
@@ -74,6 +75,12 @@ class Services:
     def scope(self, org_id: OrgId) -> OrgScope:
         """Return the only way to that organization's data."""
         return self.registry.scope(org_id)
+
+    def _admit_woken(self, woken: Sequence[Woken]) -> None:
+        for one in woken:
+            queue = queue_of(one.kind)
+            if queue is not None:
+                self.lanes.back_soon(queue, one.member, one.priority)
 
     def prepare(self) -> None:
         """Make collections and indexes of the control plane and of every data database; safe to repeat."""

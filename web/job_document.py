@@ -27,7 +27,9 @@ class JobSchema(Shape):
     id = ma.fields.String()
     kind = ma.fields.String(metadata={"description": "what is done: `family.verb_object`"})
     state = ma.fields.String(validate=ma.validate.OneOf(STATES))
-    waiting_for = ma.fields.Dict(allow_none=True, metadata={"description": "`{reason, until}` while it waits"})
+    waiting_for = ma.fields.Dict(
+        allow_none=True, metadata={"description": "`{reason, until}` while it waits; for children also `open`"}
+    )
     priority = ma.fields.Integer(metadata={"description": "0 to 9; less is sooner"})
     tags = ma.fields.List(ma.fields.String())
     progress = ma.fields.Nested(ProgressSchema)
@@ -129,7 +131,8 @@ def accepted_headers(record: JobRecord) -> dict[str, str]:
 
 def _waiting_for(record: JobRecord) -> dict[str, Any] | None:
     if record.waiting_for is not None:
-        return {"reason": record.waiting_for["reason"], "until": _instant(record.waiting_for.get("until"))}
+        shown = {"reason": record.waiting_for["reason"], "until": _instant(record.waiting_for.get("until"))}
+        return shown | {"open": record.open_children} if shown["reason"] == "children" else shown
     return {"reason": "slot", "until": None} if record.state == "queued" else None
 
 

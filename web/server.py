@@ -21,7 +21,7 @@ def application() -> Flask:
     """Make the application in a serving process."""
     settings = current()
     _log_through(settings)
-    stopping.notice()()
+    stopping.notice()
     return create_app(Services(settings, process="api"))
 
 

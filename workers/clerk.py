@@ -153,6 +153,8 @@ class Clerk:
                 return self._store.finish_cancelled(claimed)
             case "retry" | "deferred":
                 return self._put_aside(claimed, outcome)
+            case "waits":
+                return self._wait_for_children(claimed)
             case "given_back":
                 return self._give_back(claimed)
             case "lost":
@@ -167,6 +169,12 @@ class Clerk:
         if written and (lane := queue_of(claimed.kind)):
             self._lanes.defer_soon(lane, claimed.member, outcome.delay_s)
         return written
+
+    def _wait_for_children(self, claimed: Claimed) -> bool:
+        state = self._store.wait_for_children(claimed)
+        if state == "queued" and (lane := queue_of(claimed.kind)):  # they ended before their parent waited
+            self._lanes.back_soon(lane, claimed.member, claimed.priority)
+        return state is not None
 
     def _give_back(self, claimed: Claimed) -> bool:
         written = self._store.give_back(claimed)

@@ -5,7 +5,7 @@ lease was lost finds a higher number there and writes nothing.
 """
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any, TypeVar
 
@@ -14,7 +14,8 @@ from pymongo.client_session import ClientSession
 
 from common.errors import CancelRequested, GivenBack, JobFailed, LeaseLost
 from common.ids import JobId, OrgId
-from common.jobs.record import CHECKPOINT_MAX_BYTES
+from common.jobs.kind import Job
+from common.jobs.record import CHECKPOINT_MAX_BYTES, JobRecord
 from common.jobs.store import Claimed
 from common.logs import get_logger
 from common.services import Services
@@ -128,6 +129,19 @@ class Context:
             return work(control, session)
 
         return control.transaction(fenced)
+
+    def spawn(self, step: str, jobs: Sequence[Job], *, priority: int | None = None) -> None:
+        """Make *jobs*, at most 1,000, children of this one, once for each *step*: repeating a step does nothing.
+
+        Raise `WaitForChildren` to go on when all of them have ended.
+        """
+        self.services.submitter.submit_children(
+            self.claimed, step, jobs, priority=priority, transact=self.write_control
+        )
+
+    def children(self) -> Iterator[JobRecord]:
+        """Go through this job's children, in the order in which they were made."""
+        return self.services.jobs.children.all_of(self.org_id, self.job_id)
 
     def outside_key(self, step: str) -> str:
         """Return the idempotency key for a call to the outside: the same for each repetition of *step*."""

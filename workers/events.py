@@ -38,7 +38,9 @@ class JobEvents:
 
     def started(self, claimed: Claimed) -> None:
         """Say that the job runs."""
-        job = {"uuid": claimed.job_id, "name": claimed.kind, "root_id": claimed.job_id, "parent_id": None}
+        parent_id = claimed.parent_id
+        root_id = parent_id or claimed.job_id
+        job = {"uuid": claimed.job_id, "name": claimed.kind, "root_id": root_id, "parent_id": parent_id}
         self._send("task-received", **job, args="", kwargs="", retries=claimed.attempt, eta=None, expires=None)
         self._send("task-started", uuid=claimed.job_id)
         self.flush_if_due()
@@ -50,7 +52,7 @@ class JobEvents:
                 self._send("task-succeeded", uuid=claimed.job_id, result="", runtime=took_s)
             case "failed":
                 self._send("task-failed", uuid=claimed.job_id, exception=outcome.code, traceback="")
-            case "retry" | "deferred" | "given_back":
+            case "retry" | "deferred" | "waits" | "given_back":
                 shown = outcome.code or outcome.reason or outcome.ending
                 self._send("task-retried", uuid=claimed.job_id, exception=shown, traceback="")
             case "cancelled":

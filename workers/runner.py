@@ -24,6 +24,7 @@ from common.errors import (
     JobFailed,
     LeaseLost,
     TimeLimitExceeded,
+    WaitForChildren,
 )
 from common.jobs.kind import KINDS, Job, Terms, decode
 from common.jobs.record import RESULT_MAX_BYTES
@@ -41,7 +42,7 @@ UNKNOWN_KIND_WAITS_S = 15.0
 
 log = get_logger()
 
-Ending = Literal["succeeded", "failed", "retry", "deferred", "cancelled", "given_back", "lost"]
+Ending = Literal["succeeded", "failed", "retry", "deferred", "waits", "cancelled", "given_back", "lost"]
 
 
 @dataclass(frozen=True)
@@ -129,6 +130,8 @@ def _of_our_error(claimed: Claimed, error: FairwayError) -> Outcome:
     match error:
         case Defer():
             return Outcome("deferred", delay_s=error.seconds, reason=error.reason)
+        case WaitForChildren():
+            return Outcome("waits", reason="children")
         case CancelRequested():
             return Outcome("cancelled")
         case GivenBack():

@@ -64,6 +64,7 @@ class JobRecord:
     error: Mapping[str, Any] | None
     errors: Sequence[Mapping[str, Any]]
     parent_id: JobId | None
+    open_children: int
     submitted_by: str
     request_id: str
     tags: Sequence[str]
@@ -89,6 +90,7 @@ def new_document(
     run_at: datetime | None,
     priority: int | None,
     tags: Sequence[str],
+    parent_id: JobId | None = None,
 ) -> dict[str, Any]:
     """Return the document of a fresh job. Raises `ValueError` if its payload is too large or not of its types."""
     waits = run_at is not None and run_at > now
@@ -108,6 +110,8 @@ def new_document(
         "request_id": caller.request_id,
         "created_at": now,
     }
+    if parent_id is not None:
+        document["parent_id"] = parent_id
     if tags:
         document["tags"] = list(tags)
     if run_at is not None:
@@ -138,6 +142,7 @@ def read_document(document: Mapping[str, Any]) -> JobRecord:
         error=get("error"),
         errors=tuple(get("errors", ())),
         parent_id=get("parent_id"),
+        open_children=get("open_children", 0),
         submitted_by=document["submitted_by"],
         request_id=document["request_id"],
         tags=tuple(get("tags", ())),

@@ -4,21 +4,30 @@ A tenant's reads carry its organization in the filter; the steps of the engine c
 worker that lost its lease changes nothing.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
 from pymongo import ASCENDING, DESCENDING, IndexModel, ReturnDocument, UpdateOne, WriteConcern
 from pymongo.client_session import ClientSession
-from pymongo.collection import Collection
 from pymongo.read_concern import ReadConcern
 
 from common.clock import Clock
 from common.errors import Conflict, NotFound
 from common.ids import JobId, OrgId, new_id
+from common.jobs.children import (
+    CHILDREN_INDEXES,
+    TO_CANCEL,
+    WAITING,
+    Children,
+    Closed,
+    Woken,
+    cancelled_update,
+)
 from common.jobs.lanes import Member
-from common.jobs.record import ERRORS_KEPT, KEPT_FOR, JobRecord, read_document
+from common.jobs.record import ERRORS_KEPT, KEPT_FOR, JobRecord, State, read_document
+from common.tenancy.control import ControlPlane
 
 _QUEUED_FIRST = {"state": {"$in": ["queued", "waiting"]}}
 
@@ -38,6 +47,7 @@ JOBS_INDEXES = (
         partialFilterExpression={"state": "running"},
     ),
     IndexModel([("expires_at", ASCENDING)], expireAfterSeconds=0, name="expiry"),
+    *CHILDREN_INDEXES,
 )
 
 
@@ -55,6 +65,8 @@ class Claimed:
     attempt: int
     max_attempts: int
     losses: int
+    parent_id: JobId | None
+    submitted_by: str
     request_id: str
     token: str
 
@@ -84,9 +96,19 @@ class LeaseNews:
 class JobStore:
     """The collection of records. Raises pymongo's errors where the server does not answer."""
 
-    def __init__(self, collection: Collection[Any], clock: Clock, *, lease_s: float) -> None:
-        self._jobs = collection
-        self._soon = collection.with_options(write_concern=WriteConcern(w=1), read_concern=ReadConcern("local"))
+    def __init__(
+        self,
+        control: ControlPlane,
+        clock: Clock,
+        *,
+        lease_s: float,
+        woken: Callable[[Sequence[Woken]], None] = lambda _: None,
+    ) -> None:
+        self.children = Children(control)
+        self._control = control
+        self._woken = woken
+        self._jobs = control.jobs
+        self._soon = control.jobs.with_options(write_concern=WriteConcern(w=1), read_concern=ReadConcern("local"))
         self._clock = clock
         self._lease_ms = int(lease_s * 1000)
 
@@ -126,29 +148,37 @@ class JobStore:
 
         Raises `NotFound`, or `Conflict` if it has ended.
         """
-        now = self._clock.now()
-        fields = {"state": "cancelled", "cancel_requested": True, "finished_at": now}
         while True:  # a job may be claimed or given back between the two looks; either way the next one finds it
-            ended = self._update(
-                {"_id": job_id, "org_id": org_id, **_QUEUED_FIRST},
-                {"$set": fields | _expiry("cancelled", now), "$unset": {"waiting_for": "", "run_at": ""}},
-            )
-            asked = ended or self._update(
-                {"_id": job_id, "org_id": org_id, "state": "running"}, {"$set": {"cancel_requested": True}}
-            )
-            if asked is not None:
-                return asked
             record = self.get(org_id, job_id)
             if record.is_final:
                 raise Conflict(f"The job has {record.state} already; it can't be cancelled.")
+            this = {"_id": job_id, "org_id": org_id}
+            ended = self._finish({**this, **_QUEUED_FIRST}, cancelled_update(self._clock.now()), record.parent_id)
+            asked = {"cancel_requested": True, "cancelling_children": TO_CANCEL}
+            if ended or self._update({**this, "state": "running"}, [{"$set": asked}]) is not None:
+                return self.get(org_id, job_id)
+
+    def cancel_children(self, org_id: OrgId, job_id: JobId) -> list[tuple[Member, str]]:
+        """Cancel some of the children of a cancelled job; return them with their kinds, none when none is left."""
+        now = self._clock.now()
+        done = self._control.transaction(lambda session: self.children.cancel_some(session, org_id, job_id, now))
+        self._woken(done.woken)
+        return done.members
 
     def retry(self, org_id: OrgId, job_id: str, *, session: ClientSession | None = None) -> JobRecord:
         """Start a fresh run of a failed or cancelled job; its checkpoint stays.
 
         Raises `NotFound`, or `Conflict` if it has neither failed nor been cancelled.
         """
+        if session is None:
+            return self._control.transaction(lambda own: self.retry(org_id, job_id, session=own))
         record = self._update(
-            {"_id": job_id, "org_id": org_id, "state": {"$in": ["failed", "cancelled"]}},
+            {
+                "_id": job_id,
+                "org_id": org_id,
+                "state": {"$in": ["failed", "cancelled"]},
+                "cancelling_children": {"$ne": True},
+            },
             {
                 "$set": {"state": "queued", "attempt": 0, "losses": 0, "cancel_requested": False},
                 "$inc": {"run": 1},
@@ -157,8 +187,9 @@ class JobStore:
             session=session,
         )
         if record is None:
-            state = self.get(org_id, job_id).state
-            raise Conflict(f"Only a failed or cancelled job can be retried; this one is {state}.")
+            raise self._not_retried(self.get(org_id, job_id))
+        if record.parent_id is not None:
+            self.children.reopen(session, Closed(org_id, record.parent_id, record.id))
         return record
 
     # What a worker does.
@@ -200,6 +231,12 @@ class JobStore:
         same = {"$set": {"lease.token": claimed.token}}
         return self._jobs.update_one(_lease_of(claimed), same).matched_count == 1
 
+    def make_children(
+        self, session: ClientSession, claimed: Claimed, step: str, documents: Sequence[Mapping[str, Any]]
+    ) -> bool:
+        """Insert *documents* as children of a running job. Returns and raises like `Children.make`."""
+        return self.children.make(session, _lease_of(claimed), step, documents)
+
     def renew(self, held: Sequence[Held]) -> None:
         """Renew these leases; those that were lost stay lost (`news` tells)."""
         if held:
@@ -235,13 +272,9 @@ class JobStore:
 
     def succeed_many(self, ended: Sequence[tuple[Claimed, Any]]) -> frozenset[str]:
         """Finish several jobs in one commit, each only if its lease holds; return the tokens of those that did."""
-        now = self._clock.now()
-        fields = {"state": "succeeded", "finished_at": now, **_expiry("succeeded", now)}
-        updates = [
-            UpdateOne(_lease_of(claimed), {"$set": {**fields, "result": result}, "$unset": {"lease": ""}})
-            for claimed, result in ended
-        ]
-        if self._jobs.bulk_write(updates, ordered=False).matched_count == len(updates):
+        if any(claimed.parent_id for claimed, _ in ended):
+            return self._succeed_with_parents(ended)
+        if self._jobs.bulk_write(self._successes(ended), ordered=False).matched_count == len(ended):
             return frozenset(claimed.token for claimed, _ in ended)
         return self._succeeded_among([claimed for claimed, _ in ended])
 
@@ -265,6 +298,14 @@ class JobStore:
         until = self._clock.now() + timedelta(seconds=delay_s)
         fields = {"state": "waiting", "run_at": until, "waiting_for": {"reason": reason, "until": until}}
         return self._leave(claimed, fields, problem=problem, charged=problem is not None)
+
+    def wait_for_children(self, claimed: Claimed) -> State | None:
+        """Put the job aside until its children have ended; return its state: waiting, or queued if none is open.
+
+        `None`: the lease was lost.
+        """
+        record = self._update(_lease_of(claimed), WAITING)
+        return record.state if record is not None else None
 
     def give_back(self, claimed: Claimed | Held) -> bool:
         """Queue the job again for another worker, charging nothing. `False`: the lease was lost."""
@@ -305,6 +346,7 @@ class JobStore:
             now = self._clock.now()
             update["$set"] = {"state": "failed", "error": problem, "finished_at": now, **_expiry("failed", now)}
             update["$push"] = _pushed(problem)
+            return self._finish(query, update, self._parent_of(held))
         return self._jobs.update_one(query, update).matched_count == 1
 
     def unfinished(self, state: str, after: str, limit: int) -> list[dict[str, Any]]:
@@ -313,7 +355,32 @@ class JobStore:
         fields = {"org_id": 1, "kind": 1, "priority": 1, "run_at": 1}
         return list(self._jobs.find(query, fields).hint("unfinished").sort("_id", ASCENDING).limit(limit))
 
-    def _succeeded_among(self, ended: Sequence[Claimed]) -> frozenset[str]:
+    def _successes(self, ended: Sequence[tuple[Claimed, Any]]) -> list[UpdateOne]:
+        now = self._clock.now()
+        fields = {"state": "succeeded", "finished_at": now, **_expiry("succeeded", now)}
+        return [
+            UpdateOne(_lease_of(claimed), {"$set": {**fields, "result": result}, "$unset": {"lease": ""}})
+            for claimed, result in ended
+        ]
+
+    def _succeed_with_parents(self, ended: Sequence[tuple[Claimed, Any]]) -> frozenset[str]:
+        updates, now = self._successes(ended), self._clock.now()
+
+        def work(session: ClientSession) -> tuple[frozenset[str], list[Woken]]:
+            self._jobs.bulk_write(updates, ordered=False, session=session)
+            written = self._succeeded_among([claimed for claimed, _ in ended], session)
+            closed = [
+                Closed(one.org_id, one.parent_id, one.job_id)
+                for one, _ in ended
+                if one.parent_id is not None and one.token in written
+            ]
+            return written, self.children.close(session, closed, now) if closed else []
+
+        written, woken = self._control.transaction(work)
+        self._woken(woken)
+        return written
+
+    def _succeeded_among(self, ended: Sequence[Claimed], session: ClientSession | None = None) -> frozenset[str]:
         claims = {
             (one["_id"], one["claims"])
             for one in self._jobs.find(
@@ -323,9 +390,39 @@ class JobStore:
                     "state": "succeeded",
                 },
                 {"claims": 1},
+                session=session,
             )
         }
         return frozenset(one.token for one in ended if (one.job_id, one.claim) in claims)
+
+    def _finish(
+        self,
+        query: Mapping[str, Any],
+        update: Mapping[str, Any] | Sequence[Mapping[str, Any]],
+        parent_id: JobId | None,
+    ) -> bool:
+        """Write the end of one job; a child's is counted by its parent in the same transaction."""
+        if parent_id is None:
+            return self._jobs.update_one(query, update).matched_count == 1
+        closed, now = Closed(query["org_id"], parent_id, query["_id"]), self._clock.now()
+
+        def work(session: ClientSession) -> tuple[bool, list[Woken]]:
+            if not self._jobs.update_one(query, update, session=session).matched_count:
+                return False, []
+            return True, self.children.close(session, [closed], now)
+
+        written, woken = self._control.transaction(work)
+        self._woken(woken)
+        return written
+
+    def _parent_of(self, held: Held) -> JobId | None:
+        found = self._jobs.find_one({"_id": held.job_id, "org_id": held.org_id}, {"parent_id": 1}) or {}
+        return found.get("parent_id")
+
+    def _not_retried(self, record: JobRecord) -> Conflict:
+        if record.state in {"failed", "cancelled"}:
+            return Conflict("The job's children are still being cancelled. Try again in a moment.")
+        return Conflict(f"Only a failed or cancelled job can be retried; this one is {record.state}.")
 
     def _queued(self, query: Mapping[str, Any]) -> list[tuple[Member, str, int]]:
         found = self._jobs.find({**query, "state": "queued"}, {"org_id": 1, "kind": 1, "priority": 1})
@@ -342,7 +439,8 @@ class JobStore:
     ) -> bool:
         now = self._clock.now()
         ending = {"state": state, "finished_at": now, **_expiry(state, now), **fields}
-        return self._leave(claimed, ending, problem=problem, charged=charged)
+        update = _leaving(ending, problem=problem, charged=charged)
+        return self._finish(_lease_of(claimed), update, claimed.parent_id)
 
     def _leave(
         self,
@@ -352,15 +450,14 @@ class JobStore:
         problem: Mapping[str, Any] | None = None,
         charged: bool = False,
     ) -> bool:
-        update: dict[str, Any] = {"$set": dict(fields), "$unset": {"lease": ""}}
-        if problem is not None:
-            update["$push"] = _pushed(problem)
-        if charged:
-            update["$inc"] = {"attempt": 1}
+        update = _leaving(fields, problem=problem, charged=charged)
         return self._jobs.update_one(_lease_of(claimed), update).matched_count == 1
 
     def _update(
-        self, query: Mapping[str, Any], update: Mapping[str, Any], session: ClientSession | None = None
+        self,
+        query: Mapping[str, Any],
+        update: Mapping[str, Any] | Sequence[Mapping[str, Any]],
+        session: ClientSession | None = None,
     ) -> JobRecord | None:
         document = self._jobs.find_one_and_update(
             query, update, return_document=ReturnDocument.AFTER, session=session
@@ -377,7 +474,10 @@ class JobStore:
 
 _OVER = {"$lt": ["$lease.expires_at", "$$NOW"]}
 _CLAIMED_FIELDS = dict.fromkeys(
-    ("org_id", "kind", "payload", "priority", "run", "claims", "attempt", "max_attempts", "losses", "request_id"),
+    (
+        *("org_id", "kind", "payload", "priority", "run", "claims", "attempt", "max_attempts", "losses"),
+        *("parent_id", "submitted_by", "request_id"),
+    ),
     1,
 )
 _NEWS_FIELDS = {"lease.token": 1, "cancel_requested": 1}
@@ -396,9 +496,20 @@ def _read_claimed(document: Mapping[str, Any], token: str) -> Claimed:
         attempt=document["attempt"],
         max_attempts=document["max_attempts"],
         losses=document["losses"],
+        parent_id=document.get("parent_id"),
+        submitted_by=document["submitted_by"],
         request_id=document["request_id"],
         token=token,
     )
+
+
+def _leaving(fields: Mapping[str, Any], *, problem: Mapping[str, Any] | None, charged: bool) -> dict[str, Any]:
+    update: dict[str, Any] = {"$set": dict(fields), "$unset": {"lease": ""}}
+    if problem is not None:
+        update["$push"] = _pushed(problem)
+    if charged:
+        update["$inc"] = {"attempt": 1}
+    return update
 
 
 def _lease_of(claimed: Claimed | Held) -> dict[str, Any]:

@@ -16,14 +16,18 @@ from common.clock import Clock
 from common.errors import Conflict
 from common.ids import JobId, OrgId, new_id
 from common.jobs import idempotency
+from common.jobs.children import MADE_AT_ONCE_MAX
 from common.jobs.committer import Committer
 from common.jobs.idempotency import Once
 from common.jobs.kind import Job, queue_of
 from common.jobs.lanes import Lanes, Member
 from common.jobs.record import JobRecord, new_document, read_document
-from common.jobs.store import JobStore
+from common.jobs.store import Claimed, JobStore
 from common.metrics import ACCEPTED
 from common.tenancy.control import ControlPlane
+
+CANCEL_ROUNDS = 5
+"""How many pages of children a cancel ends at once; the sweep ends the others."""
 
 Also = Callable[[ClientSession], None]
 
@@ -90,10 +94,57 @@ class Submitter:
     def cancel(self, org_id: OrgId, job_id: str) -> JobRecord:
         """Cancel a job or ask it to stop. Raises like `JobStore.cancel`."""
         record = self._store.cancel(org_id, job_id)
-        queue = queue_of(record.kind)
-        if record.is_final and queue is not None:
-            self._lanes.forget_soon(queue, [_member(record)])
+        if record.is_final:
+            self._forget([(_member(record), record.kind)])
+        for _ in range(CANCEL_ROUNDS if record.open_children else 0):
+            cancelled = self._store.cancel_children(org_id, record.id)
+            if not cancelled:
+                break
+            self._forget(cancelled)
         return record
+
+    def submit_children(
+        self,
+        claimed: Claimed,
+        step: str,
+        jobs: Sequence[Job],
+        *,
+        priority: int | None,
+        transact: Callable[[Callable[[ControlPlane, ClientSession], bool]], bool],
+    ) -> None:
+        """Accept *jobs* as children of the job that runs under *claimed*, once for each *step* of it.
+
+        They are submitted by whom the parent was. *transact* runs the writes behind the parent's fence.
+        Raises `ValueError` for too many or too large ones, and whatever `Children.make` raises.
+        """
+        if len(jobs) > MADE_AT_ONCE_MAX:
+            raise ValueError(f"A job makes at most {MADE_AT_ONCE_MAX} children in a step, not {len(jobs)}.")
+        caller = Caller(
+            org_id=claimed.org_id, user_id=claimed.submitted_by, role="job", request_id=claimed.request_id
+        )
+        documents = [
+            new_document(
+                caller,
+                job,
+                org_id=claimed.org_id,
+                job_id=JobId(new_id()),
+                now=self._clock.now(),
+                run_at=None,
+                priority=priority,
+                tags=(),
+                parent_id=claimed.job_id,
+            )
+            for job in jobs
+        ]
+        if documents and transact(lambda _, session: self._store.make_children(session, claimed, step, documents)):
+            self._admit(documents)
+            for job in jobs:
+                ACCEPTED.labels(job.name).inc()
+
+    def _forget(self, cancelled: Sequence[tuple[Member, str]]) -> None:
+        for member, kind in cancelled:
+            if (queue := queue_of(kind)) is not None:
+                self._lanes.forget_soon(queue, [member])
 
     def _insert_with(self, document: Mapping[str, Any], once: Once | None, also: Also | None) -> None:
         record = read_document(document)

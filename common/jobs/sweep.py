@@ -1,7 +1,7 @@
 """The sweep: what a death left behind is found in MongoDB and put right, in bounded steps.
 
 Leading is a lease in MongoDB, so the healer does not depend on the patient. Each pass
-0. aborts transactions that a dead or frozen process left open;
+0. aborts transactions that a dead or frozen process left open, and goes on cancelling children of cancelled jobs;
 1. compares Redis's epoch, sequence and clock with MongoDB's, and rebuilds the lanes if Redis is empty, foreign,
    stale or damaged, or if its clock was set back;
 2. queues the jobs again whose leases are over, and charges them with the loss;
@@ -33,6 +33,7 @@ from common.tenancy.control import ControlPlane
 PAGE = 1_000
 ORPHAN_AFTER_S = 3.0
 CLOCK_MAY_LAG_MS = 1_000
+PARENTS_AT_ONCE, ROUNDS_AT_ONCE = 20, 5
 _LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 log = get_logger()
 
@@ -97,6 +98,7 @@ class Sweep:
     def once(self) -> Swept:
         """Make one pass. Raises `Unavailable` without Redis; what MongoDB alone can mend is done first."""
         self._abort_orphans()
+        self._cancel_children()
         returned = self._return_expired()
         rebuilt = self._rebuild() if self._redis_forgot() else 0
         admitted = sum(self._compare_page(state) for state in ("queued", "waiting"))
@@ -114,6 +116,17 @@ class Sweep:
         if aborted:
             SWEPT.labels("transactions").inc(aborted)
             log.warning("transactions.aborted", count=aborted)
+
+    def _cancel_children(self) -> None:
+        """Go on where a cancel with many children, or with a death in the middle, left off."""
+        for org_id, job_id in self._store.children.cancelling(PARENTS_AT_ONCE):
+            for _ in range(ROUNDS_AT_ONCE):
+                members = self._store.cancel_children(org_id, job_id)
+                if not members:
+                    break
+                for member, kind in members:
+                    if (queue := queue_of(kind)) is not None:
+                        self._lanes.forget_soon(queue, [member])
 
     def _return_expired(self) -> int:
         count = 0
@@ -143,7 +156,7 @@ class Sweep:
             looks = [self._lanes.sound(queue) for queue in queues()]
             now_ms = max((now_ms for _, now_ms in looks), default=0)
             is_ours = bool(known) and epoch == known["epoch"].encode() and (sequence or b"").isdigit()
-            is_new = is_ours and int(sequence) >= known["sequence"]
+            is_new = is_ours and int(sequence or 0) >= known["sequence"]
             is_later = is_ours and now_ms >= known.get("clock_ms", 0) - CLOCK_MAY_LAG_MS
             if is_new and is_later and all(sound for sound, _ in looks):
                 newest = {"sequence": int(self._broker.incr("fairway:sequence")), "clock_ms": now_ms}

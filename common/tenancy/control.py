@@ -18,6 +18,7 @@ _OWN_INDEXES: Mapping[str, Sequence[IndexModel]] = {
     "users": (IndexModel([("org_id", ASCENDING), ("email", ASCENDING)], unique=True, name="email"),),
     "slugs": (IndexModel([("org_id", ASCENDING)], name="org"),),
     "jobs": (),
+    "closings": (),
     "idempotency": (),
     # A fence outlives its job's record, then goes.
     "fences": (IndexModel([("moved_at", ASCENDING)], expireAfterSeconds=100 * 24 * 3600, name="expiry"),),
@@ -43,6 +44,7 @@ class ControlPlane:
         self.users: Collection[Any] = self._database["users"]
         self.slugs: Collection[Any] = self._database["slugs"]
         self.jobs: Collection[Any] = self._database["jobs"]
+        self.closings: Collection[Any] = self._database["closings"]
         self.idempotency: Collection[Any] = self._database["idempotency"]
         self.fences: Collection[Any] = self._database["fences"]
         self.leases: Collection[Any] = self._database["leases"]

@@ -47,6 +47,7 @@ class Checker:
 
     def __init__(self, services: Services, witness: Witness, data: Path) -> None:
         self._services = services
+        self.control = services.control
         self._jobs = services.control.jobs
         self._witness = witness
         self._data = data
@@ -60,6 +61,10 @@ class Checker:
         """Count the jobs that run."""
         return self._jobs.count_documents({"state": "running"})
 
+    def unfinished(self) -> int:
+        """Count the jobs that have not ended, children too."""
+        return self._jobs.count_documents({"state": {"$in": ["queued", "waiting", "running"]}})
+
     def running_ids(self) -> frozenset[JobId]:
         """Name the jobs that run now, as the primary knows it."""
         soon = self._jobs.with_options(read_concern=ReadConcern("local"))
@@ -70,6 +75,10 @@ class Checker:
         with suppress(Unavailable):
             return self._services.lanes.look(queue).slots
         return 0
+
+    def due(self, queue: str) -> int:
+        """Count the jobs of *queue* that wait for a time."""
+        return self._services.lanes.look(queue).due
 
     def marks(self) -> int:
         """Count the effects of all organizations."""

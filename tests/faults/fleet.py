@@ -209,6 +209,10 @@ class Fleet:
         """Return when every accepted job has ended."""
         until(self._has_settled, "every accepted job to end", within_s, self.report)
 
+    def settle_all(self, within_s: float = SETTLED_WITHIN_S) -> None:
+        """Return when every job has ended, also those that other jobs made."""
+        until(lambda: self.checker.unfinished() == 0, "every child to end", within_s, self.report)
+
     def check(self) -> Row:
         """Check every invariant; return the fault's row. Raises `AssertionError` with what is broken."""
         row = self.checker.check(

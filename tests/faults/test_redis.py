@@ -91,6 +91,7 @@ def test_full(fleet: Fleet) -> None:
         fleet.under_way()  # what was admitted is drained all the same
         fleet.await_slots(4)
         fleet.relieve_redis()
+    assert [fleet.supervisor.restarts_of(name) for name in fleet.workers] == [1, 0]  # the one that was killed
 
     fleet.settle()
     fleet.check()
@@ -140,7 +141,10 @@ def clocked(tmp_path: Path, clock: Path) -> Iterator[Fleet]:
 @pytest.mark.parametrize("off", ["-3600", "+3600"])
 def test_its_clock_is_set(clocked: Fleet, clock: Path, off: str) -> None:
     fleet = clocked
-    load(fleet)
+    fleet.submit(LeaveMarks(steps=4, trouble="defer", defer_s=4.0), 4)
+    until(lambda: fleet.checker.due(QUEUE) == 4, "jobs that wait for a time", report=fleet.report)
+    fleet.submit(WORK, 30)
+    fleet.under_way()
     before = fleet.raw_redis().time()[0]
     with fleet.fault(f"Redis's clock set by {off} s"):
         clock.write_text(off, encoding="ascii")

@@ -100,7 +100,7 @@ def import_services(servers: Any, tmp_path_factory: pytest.TempPathFactory) -> I
             control=control,
             registry=registry,
             scope=registry.scope,
-            jobs=JobStore(control.jobs, clock, lease_s=30),
+            jobs=JobStore(control, clock, lease_s=30),
             blobs=FolderBlobStore(tmp_path_factory.mktemp("blobs")),
         ),
     )
