@@ -30,7 +30,7 @@ class JobSchema(Shape):
     waiting_for = ma.fields.Dict(
         allow_none=True, metadata={"description": "`{reason, until}` while it waits; for children also `open`"}
     )
-    priority = ma.fields.Integer(metadata={"description": "0 to 9; less is sooner"})
+    priority = ma.fields.Integer(metadata={"description": "0 to 9; a higher one goes first"})
     tags = ma.fields.List(ma.fields.String())
     progress = ma.fields.Nested(ProgressSchema)
     run = ma.fields.Integer(metadata={"description": "1, and one more with each explicit retry"})

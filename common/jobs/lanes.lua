@@ -1,21 +1,23 @@
 -- The lane of one queue: who waits, who was taken, what is due, which carriers are alive. One call is one atomic
 -- step on Redis's clock, so no two can interleave; nothing here can't be rebuilt from MongoDB.
 --
--- KEYS  1 lane     zset  member -> rank                waiting jobs; rank = (9 - priority) * 2^40 + admission number
+-- KEYS  1 lane     zset  member -> rank                waiting jobs; rank = (9 - priority) * 2^48 + birth
 --       2 taken    zset  member -> deadline ms         taken by a slot and not yet known to be claimed
 --       3 tries    hash  member -> "count rank"        how often a taken job was offered in vain
 --       4 due      zset  member -> due ms              jobs that wait for a time
 --       5 carriers zset  carrier -> alive until ms     carriers under way, lingering or at work
 --       6 idle     zset  carrier -> lingers until ms   carriers that wait for work
 --       7 workers  zset  "name|slots" -> alive until ms
---       8 counters hash  admitted, carriers, slots, retaken
+--       8 counters hash  carriers, slots, retaken
 --       9 queue    list  Celery's queue
 --      10 wake     name  prefix of the lists that wake a lingering carrier
 --      11 due_wake list  wakes one worker's timer when an earlier due time arrives
 -- ARGV  1 verb, 2 the carrier's envelope with @CARRIER@ where its id goes, then the verb's own
 --
--- A member is "job id:organization id". Times are milliseconds. Each entry is at most some 100 bytes; lists of
--- members in one call are bounded by the caller (1,000).
+-- A member is "job id:organization id"; birth is the millisecond in which the job was made, from its UUIDv7. So a job
+-- that comes back, after a death, a wait or a rebuild, stands where it stood: before all that came later.
+-- Times are milliseconds. Each entry is at most some 100 bytes; lists of members in one call are bounded by the
+-- caller (1,000).
 --
 -- A full Redis refuses a script at its first command that needs memory, unless the script has written already: it is
 -- never stopped in the middle. `admit` is refused then, and the sweep admits later; every other verb begins with a
@@ -57,6 +59,11 @@ local function kick()
   local slots = tonumber(redis.call('HGET', COUNTERS, 'slots') or '0')
   local free = slots - math.max(redis.call('ZCARD', CARRIERS), redis.call('LLEN', QUEUE))
   for _ = 1, math.min(waiting, free) do push_carrier() end
+end
+
+local function rank(member, priority)
+  local birth = tonumber(string.sub(member, 1, 8) .. string.sub(member, 10, 13), 16) or 0
+  return string.format('%.0f', (9 - priority) * 281474976710656 + birth)
 end
 
 local function enter(member, rank)
@@ -102,8 +109,7 @@ function verbs.admit()
   for i = 3, #ARGV, 2 do
     local deadline = redis.call('ZSCORE', TAKEN, ARGV[i])
     if not (deadline and tonumber(deadline) > now) then
-      local rank = (9 - ARGV[i + 1]) * 1099511627776 + redis.call('HINCRBY', COUNTERS, 'admitted', 1)
-      new = new + enter(ARGV[i], string.format('%.0f', rank))
+      new = new + enter(ARGV[i], rank(ARGV[i], ARGV[i + 1]))
     end
   end
   kick()

@@ -55,6 +55,17 @@ def test_a_higher_priority_goes_first(lanes: Lanes) -> None:
     assert lanes.take(QUEUE, "1-1", linger_s=0) == high
 
 
+def test_a_job_that_comes_back_goes_before_younger_ones(lanes: Lanes) -> None:
+    old, *younger = [member() for _ in range(4)]
+    lanes.admit(QUEUE, [(old, 5)])
+    lanes.take(QUEUE, "1-1", linger_s=0)
+    lanes.admit(QUEUE, [(one, 5) for one in younger])
+
+    lanes.back_soon(QUEUE, old, 5)
+
+    assert lanes.take(QUEUE, "1-1", linger_s=0) == old
+
+
 def test_admitting_twice_is_admitting_once(lanes: Lanes) -> None:
     job = member()
 
