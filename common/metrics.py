@@ -6,9 +6,12 @@ from pathlib import Path
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, multiprocess, start_http_server
 from prometheus_client.registry import REGISTRY
 
+from common import metric_files
+
 _DIRECTORY = "PROMETHEUS_MULTIPROC_DIR"
 if _DIRECTORY in os.environ:  # the first metric opens its file there as soon as it is made
     Path(os.environ[_DIRECTORY]).mkdir(parents=True, exist_ok=True)
+    metric_files.use()
 
 SWALLOWED = Counter("fairway_swallowed_errors", "Errors survived on purpose, by where", ["where"])
 ACCEPTED = Counter("fairway_jobs_accepted", "Jobs accepted, by kind", ["kind"])

@@ -23,7 +23,10 @@ _ADVICE = {
     "idempotency-key-reused": "A key stands for one request. Take a new key for a new request.",
     "too-many-requests": "Wait as long as the Retry-After header says.",
     "internal": "This is our fault. It is logged under the request_id; report it with that.",
-    "unavailable": "A server that is needed does not answer. Nothing was accepted; try again after Retry-After.",
+    "unavailable": (
+        "A server that is needed does not answer. Try again after Retry-After; what would change something "
+        "with the same Idempotency-Key, because it may have been done."
+    ),
 }
 
 

@@ -5,6 +5,7 @@ root/.incoming/<id>   one that is still coming; removed when it is a day old
 """
 
 import contextlib
+import errno
 import hashlib
 import os
 import time
@@ -12,11 +13,12 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import BinaryIO
 
-from common.errors import NotFound, TooLarge
+from common.errors import NotFound, TooLarge, Unavailable
 from common.ids import is_id, new_id
 from common.storage.blob_store import Blob
 
 STALE_AFTER_S = 24 * 3600
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 class FolderBlobStore:
@@ -38,8 +40,10 @@ class FolderBlobStore:
         try:
             blob = _write(partial, blob_id, chunks, max_bytes)
             self._publish(partial, blob_id)
-        except BaseException:
+        except BaseException as error:
             partial.unlink(missing_ok=True)
+            if isinstance(error, OSError) and error.errno in _FULL:
+                raise Unavailable("The store of files is full. Nothing was kept.", retry_after_s=60) from error
             raise
         return blob
 

@@ -42,7 +42,8 @@ SIGKILL, SIGSTOP, SIGCONT, SIGTERM = signal.SIGKILL, signal.SIGSTOP, signal.SIGC
 class Fleet:
     """Workers and sweepers under the local stack's own supervisor; they reach the servers over proxies.
 
-    *mongo_url* names a MongoDB that somebody else runs; *given* are further settings of every process.
+    *mongo_url* names a MongoDB that somebody else runs; *given* are further settings of every process, and
+    *environment* what else it finds there.
     """
 
     def __init__(
@@ -52,8 +53,10 @@ class Fleet:
         slots: int = 2,
         durable: bool = False,
         mongo_url: str | None = None,
+        mongo_folder: Path | None = None,
         redis: Redis | None = None,
         given: Mapping[str, str] | None = None,
+        environment: Mapping[str, str] | None = None,
     ) -> None:
         runner.discover()
         self._open = ExitStack()
@@ -63,7 +66,9 @@ class Fleet:
         self.workers = tuple(f"worker-{number}" for number in range(1, workers + 1))
         self.sweepers = ("sweeper-1", "sweeper-2")
         self._slots = slots
-        self._redis, self._durable, self._mongo_url, self._given = redis, durable, mongo_url, given or {}
+        self._redis, self._durable = redis, durable
+        self._mongo_url, self._mongo_folder = mongo_url, mongo_folder or self.folder
+        self._given, self._environment = given or {}, environment or {}
         self._fault = ""
         self._hit: frozenset[JobId] = frozenset()
         self._back_at = 0.0
@@ -107,6 +112,14 @@ class Fleet:
         for record in made:
             self.expect(record, job, ends)
         return made
+
+    def cannot_submit(self, job: Job) -> bool:
+        """Try to submit *job*; tell whether that failed. If it did not, the job counts."""
+        try:
+            self.submit(job)
+        except PyMongoError:
+            return True
+        return False
 
     def expect(self, record: JobRecord, job: Job, ends: tuple[str, ...] = ("succeeded",)) -> None:
         """Count *record* among the accepted."""
@@ -178,6 +191,14 @@ class Fleet:
         """Give Redis its memory back."""
         self.raw_redis().config_set("maxmemory", 0)
 
+    def redis_refuses(self) -> bool:
+        """Tell whether Redis refuses a write."""
+        try:
+            self.raw_redis().set("fault:probe", 1, px=1)
+        except redis.ResponseError:
+            return True
+        return False
+
     def take_snapshot(self) -> dict[bytes, bytes]:
         """Copy what is in Redis now."""
         client = self.raw_redis()
@@ -248,7 +269,7 @@ class Fleet:
         if self._mongo_url is None:
             port = free_port()
             self.to_mongo = self._proxy(port)
-            self.mongo = Mongo(self.folder, port, seen_at=self.to_mongo.port)
+            self.mongo = Mongo(self._mongo_folder, port, seen_at=self.to_mongo.port)
             self.mongo.start()
             self._open.callback(self.mongo.stop)
         values = {
@@ -269,6 +290,7 @@ class Fleet:
             **{f"FAIRWAY_{name}": value for name, value in values.items()},
             "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests" / "kinds")]),
             "PROBE_WITNESS": str(self.folder / "witness"),
+            **self._environment,
         }
 
     def _direct_services(self) -> Services:

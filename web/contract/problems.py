@@ -110,10 +110,16 @@ def _unavailable(error: Unavailable) -> Response:
     return response
 
 
+_WITHOUT_MONGO = (
+    "The database does not answer. What this request was to change may or may not be done: "
+    "repeat it with the same Idempotency-Key, which is safe, or look first."
+)
+
+
 def _without_mongo(error: PyMongoError) -> Response:
     # A refusal names itself by its code; its sentence may hold a caller's values.
     log.warning("mongo.unavailable", error=type(error).__name__, code=getattr(error, "code", None))
-    return _unavailable(Unavailable("The database does not answer. Nothing was accepted; try again shortly."))
+    return _unavailable(Unavailable(_WITHOUT_MONGO))
 
 
 def _replayed(replay: AlreadyAnswered) -> Response:
