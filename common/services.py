@@ -14,9 +14,9 @@ from common.clock import Clock, SystemClock
 from common.config import Settings
 from common.errors import Misconfigured, Unavailable
 from common.ids import OrgId
-from common.jobs.children import CLOSINGS_INDEXES, Woken
+from common.jobs.children import CLOSINGS_INDEXES
 from common.jobs.idempotency import IDEMPOTENCY_INDEXES
-from common.jobs.kind import Job, discover, queue_of, queues
+from common.jobs.kind import Job, discover, queues
 from common.jobs.lanes import Lanes
 from common.jobs.record import JobRecord
 from common.jobs.store import JOBS_INDEXES, JobStore
@@ -44,7 +44,7 @@ class Services:
         self.control = ControlPlane(self._mongo, settings.control_database, indexes)
         self.registry = Registry(self.control, self._mongo, settings.data_databases, self.clock)
         self.lanes = Lanes(self.broker)
-        self.jobs = JobStore(self.control, self.clock, lease_s=settings.lease_s, woken=self._admit_woken)
+        self.jobs = JobStore(self.control, self.clock, lease_s=settings.lease_s, woken=self.lanes.admit_all_soon)
         self.submitter = Submitter(self.control, self.jobs, self.lanes, self.clock)
         self.blobs: BlobStore = FolderBlobStore(settings.data_dir / "blobs")
 
@@ -75,12 +75,6 @@ class Services:
     def scope(self, org_id: OrgId) -> OrgScope:
         """Return the only way to that organization's data."""
         return self.registry.scope(org_id)
-
-    def _admit_woken(self, woken: Sequence[Woken]) -> None:
-        for one in woken:
-            queue = queue_of(one.kind)
-            if queue is not None:
-                self.lanes.back_soon(queue, one.member, one.priority)
 
     def prepare(self) -> None:
         """Make collections and indexes of the control plane and of every data database; safe to repeat."""

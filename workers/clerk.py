@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pymongo.errors import PyMongoError
 
 from common.clock import Clock
-from common.jobs.kind import queue_of
 from common.jobs.lanes import Lanes
 from common.jobs.problems import problem
 from common.jobs.store import Claimed, JobStore
@@ -166,20 +165,20 @@ class Clerk:
     def _put_aside(self, claimed: Claimed, outcome: Outcome) -> bool:
         shown = self._problem(claimed, outcome) if outcome.charged else None
         written = self._store.wait(claimed, reason=outcome.reason, delay_s=outcome.delay_s, problem=shown)
-        if written and (lane := queue_of(claimed.kind)):
-            self._lanes.defer_soon(lane, claimed.member, outcome.delay_s)
+        if written:
+            self._lanes.defer_soon(claimed.queue, claimed.member, outcome.delay_s)
         return written
 
     def _wait_for_children(self, claimed: Claimed) -> bool:
         state = self._store.wait_for_children(claimed)
-        if state == "queued" and (lane := queue_of(claimed.kind)):  # they ended before their parent waited
-            self._lanes.back_soon(lane, claimed.member, claimed.priority)
+        if state == "queued":  # they ended before their parent waited
+            self._lanes.back_soon(claimed.queue, claimed.member, claimed.priority)
         return state is not None
 
     def _give_back(self, claimed: Claimed) -> bool:
         written = self._store.give_back(claimed)
-        if written and (lane := queue_of(claimed.kind)):
-            self._lanes.back_soon(lane, claimed.member, claimed.priority)
+        if written:
+            self._lanes.back_soon(claimed.queue, claimed.member, claimed.priority)
         return written
 
     def _problem(self, claimed: Claimed, outcome: Outcome) -> dict[str, object]:

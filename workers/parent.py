@@ -21,7 +21,6 @@ from pymongo.errors import PyMongoError
 
 from common.errors import Unavailable
 from common.ids import JobId, OrgId
-from common.jobs.kind import queue_of
 from common.jobs.lanes import Member
 from common.jobs.problems import problem_of_loss
 from common.jobs.store import Held
@@ -161,10 +160,9 @@ class Parent:
             given_back = self._services.jobs.charge_loss(held, problem=shown, expired_only=False) and shown is None
         else:
             given_back = self._services.jobs.give_back(held)
-        queue = queue_of(lease["kind"])
-        if given_back and queue is not None:
+        if given_back:
             member = Member(org_id=held.org_id, job_id=held.job_id)
-            self._services.lanes.back_soon(queue, member, lease["priority"])
+            self._services.lanes.back_soon(self._queue, member, lease["priority"])
 
     def _kill_overdue(self) -> None:
         now = time.monotonic()
@@ -204,8 +202,8 @@ class Parent:
         next_s, members = self._services.lanes.due(self._queue)
         if members:
             awake = self._services.jobs.wake(members)
-            self._services.lanes.admit(self._queue, [(member, priority) for member, _, priority in awake])
-            gone = set(members) - {member for member, _, _ in awake}
+            self._services.lanes.admit_all(awake)
+            gone = set(members) - {one.member for one in awake}
             if gone:
                 self._services.lanes.forget(self._queue, gone)
             return

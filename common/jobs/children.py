@@ -16,8 +16,8 @@ from pymongo.client_session import ClientSession
 
 from common.errors import CancelRequested, JobFailed, LeaseLost
 from common.ids import JobId, OrgId
-from common.jobs.lanes import Member
-from common.jobs.record import FINAL, KEPT_FOR, JobRecord, read_document
+from common.jobs.lanes import Entry
+from common.jobs.record import ENTRY_FIELDS, FINAL, KEPT_FOR, JobRecord, entry_of, read_document
 from common.tenancy.control import ControlPlane
 
 MADE_AT_ONCE_MAX = 1_000
@@ -70,15 +70,6 @@ class Closed:
     child_id: JobId
 
 
-@dataclass(frozen=True)
-class Woken:
-    """A job that was queued by the end of another."""
-
-    member: Member
-    kind: str
-    priority: int
-
-
 class Children:
     """The steps of a family's life; each runs in a transaction that its caller has begun."""
 
@@ -112,7 +103,7 @@ class Children:
             raise CancelRequested("The job was asked to stop.")
         raise JobFailed(f"A job makes children in at most {STEPS_MAX} steps.", code="too-many-children")
 
-    def close(self, session: ClientSession, ended: Sequence[Closed], now: datetime) -> list[Woken]:
+    def close(self, session: ClientSession, ended: Sequence[Closed], now: datetime) -> list[Entry]:
         """Count the end of each of *ended* once; return the parents that have no open child left."""
         notes = [
             UpdateOne(
@@ -143,7 +134,7 @@ class Children:
         whose = {"org_id": org_id, "parent_id": parent_id}
         waits = {**whose, "state": {"$in": ["queued", "waiting"]}}
         runs = {**whose, "state": "running", "cancel_requested": {"$ne": True}}
-        fields = {"kind": 1, "priority": 1}
+        fields = dict.fromkeys(ENTRY_FIELDS, 1)
         found = list(self._jobs.find(waits, fields, session=session).sort("_id", ASCENDING).limit(PAGE))
         asked = {"cancel_requested": True, "cancelling_children": TO_CANCEL}
         self._jobs.update_many(runs, [{"$set": asked}], session=session)
@@ -153,7 +144,7 @@ class Children:
             )
             return CancelledSome([], [])
         return CancelledSome(
-            [(Member(org_id=org_id, job_id=one["_id"]), one["kind"]) for one in found],
+            [entry_of(one) for one in found],
             self._end_cancelled(session, org_id, parent_id, [one["_id"] for one in found], now),
         )
 
@@ -176,11 +167,11 @@ class Children:
 
     def _end_cancelled(
         self, session: ClientSession, org_id: OrgId, parent_id: JobId, ids: Sequence[JobId], now: datetime
-    ) -> list[Woken]:
+    ) -> list[Entry]:
         self._jobs.update_many({"_id": {"$in": ids}, "org_id": org_id}, cancelled_update(now), session=session)
         return self.close(session, [Closed(org_id, parent_id, child_id) for child_id in ids], now)
 
-    def _lower(self, session: ClientSession, org_id: OrgId, parent_id: JobId, by: int) -> Woken | None:
+    def _lower(self, session: ClientSession, org_id: OrgId, parent_id: JobId, by: int) -> Entry | None:
         goes_on = {
             "$and": [
                 {"$eq": ["$open_children", 0]},
@@ -199,18 +190,18 @@ class Children:
                     }
                 },
             ],
-            projection={"state": 1, "open_children": 1, "kind": 1, "priority": 1},
+            projection=dict.fromkeys((*ENTRY_FIELDS, "state", "open_children"), 1),
             return_document=ReturnDocument.AFTER,
             session=session,
         )
         if parent is None or parent["open_children"] > 0 or parent["state"] != "queued":
             return None
-        return Woken(Member(org_id=org_id, job_id=parent_id), parent["kind"], parent["priority"])
+        return entry_of(parent)
 
 
 @dataclass(frozen=True)
 class CancelledSome:
-    """The children that were cancelled (with their kinds), and who was woken by that."""
+    """The children that were cancelled, and who was woken by that."""
 
-    members: list[tuple[Member, str]]
-    woken: list[Woken]
+    cancelled: list[Entry]
+    woken: list[Entry]

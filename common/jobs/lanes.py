@@ -1,6 +1,7 @@
 """The lanes: which job is next. Each verb is one call of `lanes.lua`, one atomic step on Redis's clock."""
 
 import time
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,6 +38,15 @@ class Member:
         return cls(org_id=OrgId(org_id), job_id=JobId(job_id))
 
 
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """Where a job stands: its queue, its name there and its priority."""
+
+    queue: str
+    member: Member
+    priority: int
+
+
 @dataclass(frozen=True)
 class Look:
     """One queue at a glance."""
@@ -69,6 +79,15 @@ class Lanes:
     def admit_soon(self, queue: str, members: Iterable[tuple[Member, int]]) -> None:
         """Admit, or leave it to the sweep: the records are in MongoDB, so a 202 stands without Redis."""
         self._soon("admit", lambda: self.admit(queue, members))
+
+    def admit_all(self, entries: Iterable[Entry]) -> int:
+        """Admit jobs of any queues; return how many were new."""
+        return sum(self.admit(queue, members) for queue, members in _by_queue(entries))
+
+    def admit_all_soon(self, entries: Iterable[Entry]) -> None:
+        """Admit jobs of any queues, or leave them to the sweep."""
+        for queue, members in _by_queue(entries):
+            self.admit_soon(queue, members)
 
     def back_soon(self, queue: str, member: Member, priority: int) -> None:
         """Admit a job that was taken and is queued again, or leave it to the sweep."""
@@ -125,6 +144,11 @@ class Lanes:
     def forget_soon(self, queue: str, members: Iterable[Member]) -> None:
         """Forget, or leave it: a claim of a job that is over finds nothing to claim."""
         self._soon("forget", lambda: self.forget(queue, members))
+
+    def forget_all_soon(self, entries: Iterable[Entry]) -> None:
+        """Forget jobs of any queues, or leave them."""
+        for queue, members in _by_queue(entries):
+            self.forget_soon(queue, [member for member, _ in members])
 
     def beat(
         self,
@@ -208,6 +232,16 @@ class Lanes:
         except Unavailable:
             SWALLOWED.labels(f"lanes.{verb}").inc()
             self._quiet_until = time.monotonic() + _QUIET_S
+
+
+def _by_queue(entries: Iterable[Entry]) -> Iterable[tuple[str, list[tuple[Member, int]]]]:
+    """Group *entries* by queue, in calls of at most `MEMBERS_MAX`."""
+    found: dict[str, list[tuple[Member, int]]] = defaultdict(list)
+    for entry in (entry for entry in entries if entry.queue):
+        found[entry.queue].append((entry.member, entry.priority))
+    for queue, members in found.items():
+        for start in range(0, len(members), MEMBERS_MAX):
+            yield queue, members[start : start + MEMBERS_MAX]
 
 
 _PARTS = ("waiting", "taken", "tries", "due", "carriers", "idle", "workers", "counters", "due_wake")

@@ -7,7 +7,8 @@ from typing import Any, Literal
 
 from common.caller import Caller
 from common.ids import JobId, OrgId
-from common.jobs.kind import Job, encode
+from common.jobs.kind import Job, encode, queue_of
+from common.jobs.lanes import Entry, Member
 
 State = Literal["queued", "running", "waiting", "succeeded", "failed", "cancelled"]
 STATES: tuple[State, ...] = ("queued", "running", "waiting", "succeeded", "failed", "cancelled")
@@ -16,6 +17,7 @@ FINAL: frozenset[str] = frozenset({"succeeded", "failed", "cancelled"})
 RESULT_MAX_BYTES = 256 * 1024
 CHECKPOINT_MAX_BYTES = 64 * 1024
 ERRORS_KEPT = 10
+ENTRY_FIELDS = ("org_id", "kind", "queue", "priority")
 TAGS_MAX = 20
 TAG_MAX_CHARS = 64
 
@@ -50,6 +52,7 @@ class JobRecord:
     id: JobId
     org_id: OrgId
     kind: str
+    queue: str
     payload: Mapping[str, Any]
     state: State
     priority: int
@@ -75,9 +78,24 @@ class JobRecord:
     finished_at: datetime | None
 
     @property
+    def entry(self) -> Entry:
+        """Return where the job stands in the lanes."""
+        return Entry(self.queue, Member(org_id=self.org_id, job_id=self.id), self.priority)
+
+    @property
     def is_final(self) -> bool:
         """Tell whether the job has ended; only an explicit retry changes it then."""
         return self.state in FINAL
+
+
+def entry_of(document: Mapping[str, Any]) -> Entry:
+    """Return where the job of *document* (org_id, kind, queue, priority) stands.
+
+    The record names its queue, so that a version that does not know the kind can put the job into its lane.
+    """
+    queue = document.get("queue") or queue_of(document["kind"]) or ""
+    member = Member(org_id=document["org_id"], job_id=document["_id"])
+    return Entry(queue=queue, member=member, priority=document["priority"])
 
 
 def new_document(
@@ -98,6 +116,7 @@ def new_document(
         "_id": job_id,
         "org_id": org_id,
         "kind": job.name,
+        "queue": job.terms.queue,
         "payload": encode(job),
         "state": "waiting" if waits else "queued",
         "priority": job.terms.priority if priority is None else priority,
@@ -128,6 +147,7 @@ def read_document(document: Mapping[str, Any]) -> JobRecord:
         id=document["_id"],
         org_id=document["org_id"],
         kind=document["kind"],
+        queue=entry_of(document).queue,
         payload=get("payload", {}),
         state=document["state"],
         priority=document["priority"],

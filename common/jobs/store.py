@@ -22,11 +22,18 @@ from common.jobs.children import (
     WAITING,
     Children,
     Closed,
-    Woken,
     cancelled_update,
 )
-from common.jobs.lanes import Member
-from common.jobs.record import ERRORS_KEPT, KEPT_FOR, JobRecord, State, read_document
+from common.jobs.lanes import Entry, Member
+from common.jobs.record import (
+    ENTRY_FIELDS,
+    ERRORS_KEPT,
+    KEPT_FOR,
+    JobRecord,
+    State,
+    entry_of,
+    read_document,
+)
 from common.tenancy.control import ControlPlane
 
 _QUEUED_FIRST = {"state": {"$in": ["queued", "waiting"]}}
@@ -58,6 +65,7 @@ class Claimed:
     org_id: OrgId
     job_id: JobId
     kind: str
+    queue: str
     payload: Mapping[str, Any]
     priority: int
     run: int
@@ -86,6 +94,16 @@ class Held:
 
 
 @dataclass(frozen=True)
+class Expired:
+    """A job whose lease is over."""
+
+    held: Held
+    kind: str
+    losses: int
+    entry: Entry
+
+
+@dataclass(frozen=True)
 class LeaseNews:
     """What the record says to the holder of a lease."""
 
@@ -102,7 +120,7 @@ class JobStore:
         clock: Clock,
         *,
         lease_s: float,
-        woken: Callable[[Sequence[Woken]], None] = lambda _: None,
+        woken: Callable[[Sequence[Entry]], None] = lambda _: None,
     ) -> None:
         self.children = Children(control)
         self._control = control
@@ -158,12 +176,12 @@ class JobStore:
             if ended or self._update({**this, "state": "running"}, [{"$set": asked}]) is not None:
                 return self.get(org_id, job_id)
 
-    def cancel_children(self, org_id: OrgId, job_id: JobId) -> list[tuple[Member, str]]:
-        """Cancel some of the children of a cancelled job; return them with their kinds, none when none is left."""
+    def cancel_children(self, org_id: OrgId, job_id: JobId) -> list[Entry]:
+        """Cancel some of the children of a cancelled job; return where they stood, nothing if none is left."""
         now = self._clock.now()
         done = self._control.transaction(lambda session: self.children.cancel_some(session, org_id, job_id, now))
         self._woken(done.woken)
-        return done.members
+        return done.cancelled
 
     def retry(self, org_id: OrgId, job_id: str, *, session: ClientSession | None = None) -> JobRecord:
         """Start a fresh run of a failed or cancelled job; its checkpoint stays.
@@ -313,8 +331,8 @@ class JobStore:
 
     # What the healers do.
 
-    def wake(self, members: Sequence[Member]) -> list[tuple[Member, str, int]]:
-        """Queue those of *members* whose time has come; return the queued ones with kind and priority."""
+    def wake(self, members: Sequence[Member]) -> list[Entry]:
+        """Queue those of *members* whose time has come; return the queued ones."""
         ids = [member.job_id for member in members]
         orgs = list({member.org_id for member in members})
         # With majority: the read below sees only what a majority has.
@@ -329,12 +347,14 @@ class JobStore:
         )
         return self._queued({"_id": {"$in": ids}, "org_id": {"$in": orgs}})
 
-    def expired(self, limit: int) -> list[tuple[Held, str, int, int]]:
-        """List running jobs whose lease is over on the server's clock: (lease, kind, losses, priority)."""
+    def expired(self, limit: int) -> list[Expired]:
+        """List running jobs whose lease is over on the server's clock."""
         over = {"state": "running", "lease.expires_at": {"$exists": True}, "$expr": _OVER}
         found = self._jobs.find(over, _EXPIRED_FIELDS).hint("leases").limit(limit)
         return [
-            (Held(one["org_id"], one["_id"], one["lease"]["token"]), one["kind"], one["losses"], one["priority"])
+            Expired(
+                Held(one["org_id"], one["_id"], one["lease"]["token"]), one["kind"], one["losses"], entry_of(one)
+            )
             for one in found
         ]
 
@@ -352,7 +372,7 @@ class JobStore:
     def unfinished(self, state: str, after: str, limit: int) -> list[dict[str, Any]]:
         """List up to *limit* jobs in *state* (queued or waiting) by id, from *after* on."""
         query = {"state": state, "_id": {"$gt": after}}
-        fields = {"org_id": 1, "kind": 1, "priority": 1, "run_at": 1}
+        fields = dict.fromkeys((*ENTRY_FIELDS, "run_at"), 1)
         return list(self._jobs.find(query, fields).hint("unfinished").sort("_id", ASCENDING).limit(limit))
 
     def _successes(self, ended: Sequence[tuple[Claimed, Any]]) -> list[UpdateOne]:
@@ -366,7 +386,7 @@ class JobStore:
     def _succeed_with_parents(self, ended: Sequence[tuple[Claimed, Any]]) -> frozenset[str]:
         updates, now = self._successes(ended), self._clock.now()
 
-        def work(session: ClientSession) -> tuple[frozenset[str], list[Woken]]:
+        def work(session: ClientSession) -> tuple[frozenset[str], list[Entry]]:
             self._jobs.bulk_write(updates, ordered=False, session=session)
             written = self._succeeded_among([claimed for claimed, _ in ended], session)
             closed = [
@@ -406,7 +426,7 @@ class JobStore:
             return self._jobs.update_one(query, update).matched_count == 1
         closed, now = Closed(query["org_id"], parent_id, query["_id"]), self._clock.now()
 
-        def work(session: ClientSession) -> tuple[bool, list[Woken]]:
+        def work(session: ClientSession) -> tuple[bool, list[Entry]]:
             if not self._jobs.update_one(query, update, session=session).matched_count:
                 return False, []
             return True, self.children.close(session, [closed], now)
@@ -424,9 +444,10 @@ class JobStore:
             return Conflict("The job's children are still being cancelled. Try again in a moment.")
         return Conflict(f"Only a failed or cancelled job can be retried; this one is {record.state}.")
 
-    def _queued(self, query: Mapping[str, Any]) -> list[tuple[Member, str, int]]:
-        found = self._jobs.find({**query, "state": "queued"}, {"org_id": 1, "kind": 1, "priority": 1})
-        return [(Member(org_id=one["org_id"], job_id=one["_id"]), one["kind"], one["priority"]) for one in found]
+    def _queued(self, query: Mapping[str, Any]) -> list[Entry]:
+        return [
+            entry_of(one) for one in self._jobs.find({**query, "state": "queued"}, dict.fromkeys(ENTRY_FIELDS, 1))
+        ]
 
     def _end(
         self,
@@ -475,13 +496,13 @@ class JobStore:
 _OVER = {"$lt": ["$lease.expires_at", "$$NOW"]}
 _CLAIMED_FIELDS = dict.fromkeys(
     (
-        *("org_id", "kind", "payload", "priority", "run", "claims", "attempt", "max_attempts", "losses"),
+        *("org_id", "kind", "queue", "payload", "priority", "run", "claims", "attempt", "max_attempts", "losses"),
         *("parent_id", "submitted_by", "request_id"),
     ),
     1,
 )
 _NEWS_FIELDS = {"lease.token": 1, "cancel_requested": 1}
-_EXPIRED_FIELDS = {"org_id": 1, "kind": 1, "losses": 1, "priority": 1, "lease.token": 1}
+_EXPIRED_FIELDS = dict.fromkeys((*ENTRY_FIELDS, "losses", "lease.token"), 1)
 
 
 def _read_claimed(document: Mapping[str, Any], token: str) -> Claimed:
@@ -489,6 +510,7 @@ def _read_claimed(document: Mapping[str, Any], token: str) -> Claimed:
         org_id=document["org_id"],
         job_id=document["_id"],
         kind=document["kind"],
+        queue=entry_of(document).queue,
         payload=document["payload"],
         priority=document["priority"],
         run=document["run"],

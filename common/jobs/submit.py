@@ -3,7 +3,6 @@
 Redis being away undoes nothing: the sweep admits what it does not know.
 """
 
-from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -19,9 +18,9 @@ from common.jobs import idempotency
 from common.jobs.children import MADE_AT_ONCE_MAX
 from common.jobs.committer import Committer
 from common.jobs.idempotency import Once
-from common.jobs.kind import Job, queue_of
-from common.jobs.lanes import Lanes, Member
-from common.jobs.record import JobRecord, new_document, read_document
+from common.jobs.kind import Job
+from common.jobs.lanes import Lanes
+from common.jobs.record import JobRecord, entry_of, new_document, read_document
 from common.jobs.store import Claimed, JobStore
 from common.metrics import ACCEPTED
 from common.tenancy.control import ControlPlane
@@ -86,21 +85,19 @@ class Submitter:
             record = self._store.retry(org_id, job_id)
         else:
             record = self._kept(once, lambda session: self._store.retry(org_id, job_id, session=session))
-        queue = queue_of(record.kind)
-        if queue is not None:
-            self._lanes.admit_soon(queue, [(_member(record), record.priority)])
+        self._lanes.admit_all_soon([record.entry])
         return record
 
     def cancel(self, org_id: OrgId, job_id: str) -> JobRecord:
         """Cancel a job or ask it to stop. Raises like `JobStore.cancel`."""
         record = self._store.cancel(org_id, job_id)
         if record.is_final:
-            self._forget([(_member(record), record.kind)])
+            self._lanes.forget_all_soon([record.entry])
         for _ in range(CANCEL_ROUNDS if record.open_children else 0):
             cancelled = self._store.cancel_children(org_id, record.id)
             if not cancelled:
                 break
-            self._forget(cancelled)
+            self._lanes.forget_all_soon(cancelled)
         return record
 
     def submit_children(
@@ -141,11 +138,6 @@ class Submitter:
             for job in jobs:
                 ACCEPTED.labels(job.name).inc()
 
-    def _forget(self, cancelled: Sequence[tuple[Member, str]]) -> None:
-        for member, kind in cancelled:
-            if (queue := queue_of(kind)) is not None:
-                self._lanes.forget_soon(queue, [member])
-
     def _insert_with(self, document: Mapping[str, Any], once: Once | None, also: Also | None) -> None:
         record = read_document(document)
 
@@ -179,20 +171,9 @@ class Submitter:
             raise Conflict("This is being made by another request. Try again in a moment.") from None
 
     def _admit(self, documents: Sequence[Mapping[str, Any]]) -> None:
-        by_queue: dict[str, list[tuple[Member, int]]] = defaultdict(list)
+        self._lanes.admit_all_soon(entry_of(one) for one in documents if one["state"] == "queued")
         for document in documents:
-            queue = queue_of(document["kind"])
-            member = Member(org_id=document["org_id"], job_id=document["_id"])
-            if queue is None:
-                continue  # a kind of a newer version: its own workers' sweep admits it
             if document["state"] == "waiting":
+                entry = entry_of(document)
                 delay_s = (document["run_at"] - self._clock.now()).total_seconds()
-                self._lanes.defer_soon(queue, member, max(0.0, delay_s))
-            else:
-                by_queue[queue].append((member, document["priority"]))
-        for queue, members in by_queue.items():
-            self._lanes.admit_soon(queue, members)
-
-
-def _member(record: JobRecord) -> Member:
-    return Member(org_id=record.org_id, job_id=record.id)
+                self._lanes.defer_soon(entry.queue, entry.member, max(0.0, delay_s))

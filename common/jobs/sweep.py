@@ -10,7 +10,7 @@ Leading is a lease in MongoDB, so the healer does not depend on the patient. Eac
 
 import secrets
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -22,9 +22,10 @@ from pymongo.errors import DuplicateKeyError, OperationFailure
 from common.clock import Clock
 from common.errors import Unavailable
 from common.ids import new_id
-from common.jobs.kind import queue_of, queues
-from common.jobs.lanes import Lanes, Member
+from common.jobs.kind import queues
+from common.jobs.lanes import Lanes
 from common.jobs.problems import problem_of_loss
+from common.jobs.record import entry_of
 from common.jobs.store import JobStore
 from common.logs import get_logger
 from common.metrics import LOSSES, SLOTS, SWALLOWED, SWEEP_LAG, SWEPT, WAITING
@@ -121,26 +122,24 @@ class Sweep:
         """Go on where a cancel with many children, or with a death in the middle, left off."""
         for org_id, job_id in self._store.children.cancelling(PARENTS_AT_ONCE):
             for _ in range(ROUNDS_AT_ONCE):
-                members = self._store.cancel_children(org_id, job_id)
-                if not members:
+                cancelled = self._store.cancel_children(org_id, job_id)
+                if not cancelled:
                     break
-                for member, kind in members:
-                    if (queue := queue_of(kind)) is not None:
-                        self._lanes.forget_soon(queue, [member])
+                self._lanes.forget_all_soon(cancelled)
 
     def _return_expired(self) -> int:
         count = 0
         while self._still_leading():
             page = self._store.expired(PAGE)
-            for held, kind, losses, priority in page:
-                problem = problem_of_loss(kind, losses + 1, self._clock.now())
-                if not self._store.charge_loss(held, problem=problem, expired_only=True):
+            for one in page:
+                problem = problem_of_loss(one.kind, one.losses + 1, self._clock.now())
+                if not self._store.charge_loss(one.held, problem=problem, expired_only=True):
                     continue
                 count += 1
-                LOSSES.labels(kind).inc()
-                log.warning("job.lease_over", kind=kind, job_id=held.job_id, losses=losses + 1)
+                LOSSES.labels(one.kind).inc()
+                log.warning("job.lease_over", kind=one.kind, job_id=one.held.job_id, losses=one.losses + 1)
                 if problem is None:
-                    self._back_soon(Member(org_id=held.org_id, job_id=held.job_id), kind, priority)
+                    self._lanes.back_soon(one.entry.queue, one.entry.member, one.entry.priority)
             if len(page) < PAGE:
                 break
         return count
@@ -184,6 +183,8 @@ class Sweep:
                 count += self._admit(page, state)
                 after = page[-1]["_id"]
                 log.info("lanes.rebuilding", state=state, admitted=count)
+        if not self._still_leading():
+            raise Unavailable("Another sweeper leads now, and rebuilds the lanes.")
         try:
             self._broker.mset({"fairway:epoch": epoch, "fairway:sequence": 0})
         except redis.RedisError as error:
@@ -198,37 +199,26 @@ class Sweep:
             self._compared_whole_at = self._clock.monotonic()
         by_queue = defaultdict(list)
         for one in page:
-            if (queue := queue_of(one["kind"])) is not None:
-                by_queue[queue].append(one)
+            by_queue[entry_of(one).queue].append(one)
         missing = []
+        by_queue.pop("", None)  # records of before, of kinds that are unknown here
         for queue, ones in by_queue.items():
-            unknown = self._lanes.unknown(queue, [_member(one) for one in ones])
-            missing += [one for one in ones if _member(one) in unknown]
+            unknown = self._lanes.unknown(queue, [entry_of(one).member for one in ones])
+            missing += [one for one in ones if entry_of(one).member in unknown]
         return self._admit(missing, state)
 
     def _admit(self, page: Sequence[dict[str, Any]], state: str) -> int:
         if state == "waiting":
             return sum(self._defer(one) for one in page)
-        return self._admit_all([(_member(one), one["kind"], one["priority"]) for one in page])
+        return self._lanes.admit_all(entry_of(one) for one in page)
 
     def _defer(self, one: dict[str, Any]) -> bool:
-        queue = queue_of(one["kind"])
-        if queue is None or "run_at" not in one:
-            return False
+        if "run_at" not in one:
+            return False  # it waits for no time
+        entry = entry_of(one)
         delay_s = (one["run_at"] - self._clock.now()).total_seconds()
-        self._lanes.defer(queue, _member(one), max(0.0, delay_s))
+        self._lanes.defer(entry.queue, entry.member, max(0.0, delay_s))
         return True
-
-    def _admit_all(self, jobs: Iterable[tuple[Member, str, int]]) -> int:
-        by_queue = defaultdict(list)
-        for member, kind, priority in jobs:
-            if (queue := queue_of(kind)) is not None:
-                by_queue[queue].append((member, priority))
-        return sum(self._lanes.admit(queue, members) for queue, members in by_queue.items())
-
-    def _back_soon(self, member: Member, kind: str, priority: int) -> None:
-        if (queue := queue_of(kind)) is not None:
-            self._lanes.back_soon(queue, member, priority)
 
     def _publish(self) -> None:
         SWEEP_LAG.set(self._clock.monotonic() - self._compared_whole_at)
@@ -236,7 +226,3 @@ class Sweep:
             look = self._lanes.look(queue)
             WAITING.labels(queue).set(look.waiting)
             SLOTS.labels(queue).set(look.slots)
-
-
-def _member(document: dict[str, Any]) -> Member:
-    return Member(org_id=document["org_id"], job_id=document["_id"])

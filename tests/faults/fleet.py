@@ -50,6 +50,7 @@ class Fleet:
         self,
         *,
         workers: int = 2,
+        sweepers: int = 2,
         slots: int = 2,
         durable: bool = False,
         mongo_url: str | None = None,
@@ -64,7 +65,7 @@ class Fleet:
         self.lines: list[str] = []
         self.accepted: dict[JobId, Accepted] = {}
         self.workers = tuple(f"worker-{number}" for number in range(1, workers + 1))
-        self.sweepers = ("sweeper-1", "sweeper-2")
+        self.sweepers = tuple(f"sweeper-{number}" for number in range(1, sweepers + 1))
         self._slots = slots
         self._redis, self._durable = redis, durable
         self._mongo_url, self._mongo_folder = mongo_url, mongo_folder or self.folder
@@ -87,9 +88,15 @@ class Fleet:
         self._open.callback(self.supervisor.stop)
         supervision.BACK_OFF_MOST_S = 1.0
         for name in (*self.workers, *self.sweepers):
-            self.supervisor.start(Process(name, command_of(name, self._slots), self.environment))
+            self.run(name)
         self.await_slots(len(self.workers) * self._slots)
         return self
+
+    def run(self, name: str, *, tree: Path = ROOT, kinds: Path = ROOT / "tests" / "kinds") -> None:
+        """Start the process *name* from the sources in *tree*, with the further *kinds*."""
+        environment = {**self.environment, "PYTHONPATH": os.pathsep.join(map(str, (tree, kinds)))}
+        command = ("env", "--chdir", str(tree), *command_of(name, self._slots))
+        self.supervisor.start(Process(name, command, environment))
 
     def close(self) -> None:
         """Stop everything and leave nothing."""
@@ -288,7 +295,7 @@ class Fleet:
         self.environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith(("FAIRWAY_", "COV"))},
             **{f"FAIRWAY_{name}": value for name, value in values.items()},
-            "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests" / "kinds")]),
+            "PYTHONPATH": os.pathsep.join(map(str, (ROOT, ROOT / "tests" / "kinds"))),
             "PROBE_WITNESS": str(self.folder / "witness"),
             **self._environment,
         }
