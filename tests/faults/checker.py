@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from common.probe.marks import MARKS
+from pymongo.errors import PyMongoError
 from pymongo.read_concern import ReadConcern
+from redis import RedisError
 
 from common.errors import Unavailable
 from common.ids import JobId, OrgId
@@ -33,10 +35,15 @@ class Accepted:
 
 @dataclass(frozen=True)
 class Row:
-    """What a fault did to so many jobs; *recovery_s*: how long the slowest of those that it hit took to go on."""
+    """What a fault did to so many jobs.
+
+    *ended* counts the succeeded, the failed and the cancelled; *recovery_s* is how long the slowest of the jobs
+    that it hit took to go on, or, if it hit none, how long it was until any job began.
+    """
 
     fault: str
     jobs: int
+    ended: tuple[int, int, int]
     lost: int
     twice: int
     recovery_s: float | None
@@ -54,8 +61,23 @@ class Checker:
 
     def records(self, accepted: Iterable[Accepted]) -> list[JobRecord]:
         """Read the records of *accepted*; one that is gone is not in the answer."""
-        ids = [one.job_id for one in accepted]
+        return self.records_of([one.job_id for one in accepted])
+
+    def records_of(self, ids: list[JobId]) -> list[JobRecord]:
+        """Read the records of these jobs."""
         return [read_document(one) for one in self._jobs.find({"_id": {"$in": ids}})]
+
+    def children(self) -> list[JobRecord]:
+        """Read the records of all jobs that jobs made."""
+        return [read_document(one) for one in self._jobs.find({"parent_id": {"$exists": True}})]
+
+    def answers(self) -> bool:
+        """Tell whether both servers answer."""
+        with suppress(PyMongoError, RedisError):
+            self._services.broker.ping()
+            self._jobs.find_one({})
+            return True
+        return False
 
     def running(self) -> int:
         """Count the jobs that run."""
@@ -95,7 +117,9 @@ class Checker:
     ) -> Row:
         """Return what was lost and done twice. Raises `AssertionError` at anything that was, or was left."""
         lost, twice = self._lost(accepted), self._twice(accepted)
-        row = Row(fault, len(accepted), len(lost), len(twice), self._recovery_s(hit, back_at))
+        states = Counter(record.state for record in self.records(accepted))
+        ended = (states["succeeded"], states["failed"], states["cancelled"])
+        row = Row(fault, len(accepted), ended, len(lost), len(twice), self._recovery_s(hit, back_at))
         assert not lost, f"lost: {lost[:10]}\n{report()}"
         assert not twice, f"done twice: {twice[:10]}\n{report()}"
         self._check_numbers()
@@ -175,11 +199,10 @@ class Checker:
 
     def _recovery_s(self, hit: frozenset[JobId], back_at: float) -> float | None:
         """Return the seconds from the fault's end until each job that ran then had gone on, by the witness."""
-        first: dict[str, float] = {}
-        for line in self._witness.lines():
-            if line.job_id in hit and line.at > back_at:
-                first.setdefault(line.job_id, line.at - back_at)
-        return max(first.values(), default=None)
+        after = [line for line in self._witness.lines() if line.at > back_at > 0]
+        first = {line.job_id: line.at - back_at for line in reversed(after)}
+        of_hit = [wait_s for job_id, wait_s in first.items() if job_id in hit]
+        return max(of_hit) if of_hit else min(first.values(), default=None)
 
     def _marks(self) -> list[dict[str, Any]]:
         found = list[dict[str, Any]]()

@@ -12,13 +12,15 @@ from typing import Any
 
 import psutil
 import redis
+from common.probe.have_children import HaveChildren
+from common.probe.leave_marks import LeaveMarks
 from pydantic import SecretStr
 from pymongo.errors import PyMongoError
 
 from common.config import Settings
 from common.ids import JobId, OrgId
-from common.jobs.kind import Job
-from common.jobs.record import JobRecord
+from common.jobs.kind import KINDS, Job, decode
+from common.jobs.record import FINAL, JobRecord
 from common.services import Services
 from deploy.local import supervisor as supervision
 from deploy.local.servers import Mongo, Redis, free_port
@@ -34,6 +36,7 @@ SWEEP_S = 0.3
 RECOVERY_S = LEASE_S + SWEEP_S + 5
 """What is promised: by then each job that a fault hit goes on."""
 SETTLED_WITHIN_S = 60
+LINES_SHOWN = 80
 QUEUE = "tickets"
 
 SIGKILL, SIGSTOP, SIGCONT, SIGTERM = signal.SIGKILL, signal.SIGSTOP, signal.SIGCONT, signal.SIGTERM
@@ -73,6 +76,7 @@ class Fleet:
         self._fault = ""
         self._hit: frozenset[JobId] = frozenset()
         self._back_at = 0.0
+        self._first: Callable[[], str] = str
 
     def start(self) -> "Fleet":
         """Start the servers and every process; return when all slots are alive."""
@@ -130,8 +134,12 @@ class Fleet:
 
     def expect(self, record: JobRecord, job: Job, ends: tuple[str, ...] = ("succeeded",)) -> None:
         """Count *record* among the accepted."""
-        steps = getattr(job, "steps", 0)
-        self.accepted[record.id] = Accepted(record.org_id, record.id, steps, frozenset(ends))
+        self.accepted[record.id] = Accepted(record.org_id, record.id, effects_of(job), frozenset(ends))
+
+    def expect_children(self) -> None:
+        """Count every child that a job made among the accepted."""
+        for record in self.checker.children():
+            self.expect(record, decode(KINDS[record.kind], record.payload), tuple(FINAL))
 
     def records(self) -> list[JobRecord]:
         """Read every accepted job."""
@@ -257,7 +265,11 @@ class Fleet:
             left = [line for line in left if line.split()[1] not in {"succeeded", "failed", "cancelled"}]
         except PyMongoError as error:
             left = [repr(error)]
-        return "\n".join([*left[:10], *self.lines[-60:]])
+        return "\n".join([self._first(), *left[:10], *self.lines[-LINES_SHOWN:]])
+
+    def report_first(self, say: Callable[[], str]) -> None:
+        """Begin each report with what *say* says."""
+        self._first = say
 
     def _has_settled(self) -> bool:
         try:
@@ -317,6 +329,16 @@ class Fleet:
 
 ROWS: list[Row] = []
 """What each fault of this session did, for the table at its end."""
+
+
+def effects_of(job: Job) -> int:
+    """Return how many effects *job* leaves itself if it succeeds."""
+    match job:
+        case LeaveMarks():
+            return job.steps
+        case HaveChildren():
+            return 1
+    return 0
 
 
 def command_of(name: str, slots: int) -> tuple[str, ...]:
