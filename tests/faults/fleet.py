@@ -160,6 +160,12 @@ class Fleet:
         """Kill a process with all of its children; the supervisor starts it again."""
         self.supervisor.kill(name, SIGKILL)
 
+    def kill_parent(self, name: str) -> None:
+        """Kill the parent process of *name* alone."""
+        pid = self.supervisor.pid_of(name)
+        if pid is not None:
+            os.kill(pid, SIGKILL)
+
     def freeze(self, name: str) -> None:
         """Stop a process and its children, as a paused machine does."""
         self.supervisor.kill(name, SIGSTOP)
@@ -181,8 +187,15 @@ class Fleet:
     def child_at_work(self, worker: str) -> int:
         """Return the child of *worker* that holds a running job, or the busiest one."""
         until(lambda: self.checker.running() > 0, "a running job", report=self.report)
-        children = psutil.Process(self.pid(worker)).children()
-        return max(children, key=lambda child: sum(child.cpu_times()[:2])).pid
+        return self.busiest_child(worker)
+
+    def busiest_child(self, worker: str) -> int:
+        """Return the child of *worker* that has worked most. Raises `psutil.Error` if there is none now."""
+        children = psutil.Process(self.supervisor.pid_of(worker) or 0).children()
+        busiest = max(children, key=lambda child: sum(child.cpu_times()[:2]), default=None)
+        if busiest is None:
+            raise psutil.NoSuchProcess(0)
+        return busiest.pid
 
     def await_restart(self, name: str, before: int) -> None:
         """Return when *name* was started more often than *before*."""

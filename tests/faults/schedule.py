@@ -190,7 +190,7 @@ def _lasting(what: str, begin: Callable[[Run, str], object], end: Callable[[Run,
 
 
 def _signal_child(run: Run, worker: str, number: int) -> None:
-    os.kill(run.fleet.child_at_work(worker), number)
+    os.kill(run.fleet.busiest_child(worker), number)
 
 
 def _restart_redis(run: Run) -> None:
@@ -233,7 +233,7 @@ _FAULTS: tuple[Fault, ...] = (
     _at_once("kill -9 of a child", lambda run, worker, _: _signal_child(run, worker, signal.SIGKILL)),
     _at_once("kill -9 of a child", lambda run, worker, _: _signal_child(run, worker, signal.SIGKILL)),
     _at_once("SIGSTOP of a child", lambda run, worker, _: _signal_child(run, worker, signal.SIGSTOP)),
-    _at_once("kill -9 of a parent", lambda run, worker, _: os.kill(run.fleet.pid(worker), signal.SIGKILL)),
+    _at_once("kill -9 of a parent", lambda run, worker, _: run.fleet.kill_parent(worker)),
     _at_once("kill -9 of a worker", lambda run, worker, _: run.fleet.kill(worker)),
     _at_once("SIGTERM of a worker", lambda run, worker, _: run.fleet.terminate(worker)),
     _at_once("kill -9 of a sweeper", lambda run, _, sweeper: run.fleet.kill(sweeper)),
