@@ -1,4 +1,4 @@
-"""`python -m bench [name ...]`: all benchmarks, or those named (accept, drain, idle, imports)."""
+"""`python -m bench [name ...]`: all benchmarks, or those that are named (`NAMES`)."""
 
 import os
 import subprocess
@@ -6,7 +6,7 @@ import sys
 
 from bench.rig import HERE, ROOT
 
-NAMES = ("accept", "drain", "idle", "imports")
+NAMES = ("accept", "drain", "idle", "imports", "promises", "scale", "memory")
 
 
 def main() -> int:
