@@ -56,7 +56,7 @@ def _one_life(made: Any, caller: Any, costs: dict[str, list[float]], number: int
     from common.bench.do_nothing import DoNothing
     from common.bench.effects import EFFECTS
 
-    from common.jobs.store import Held
+    from common.jobs.leases import Held
     from workers.context import Context
 
     admit, made.lanes.admit_all_soon = made.lanes.admit_all_soon, lambda _: None
@@ -88,7 +88,7 @@ def _one_life(made: Any, caller: Any, costs: dict[str, list[float]], number: int
 def _one_group(made: Any, caller: Any, costs: dict[str, list[float]]) -> None:
     from common.bench.do_nothing import DoNothing
 
-    from common.jobs.store import Held
+    from common.jobs.leases import Held
 
     claims = []
     for number in range(GROUP):

@@ -111,7 +111,7 @@ class Counting:
         from common.bench.do_nothing import DoNothing
         from common.bench.effects import EFFECTS
 
-        from common.jobs.store import Held
+        from common.jobs.leases import Held
         from workers.context import Context
 
         self._warm_up(caller)

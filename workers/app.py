@@ -2,6 +2,7 @@
 
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from billiard import current_process
@@ -13,7 +14,7 @@ from common.errors import Misconfigured
 from common.jobs.carriers import TASK, celery_queue
 from common.jobs.kind import queues
 from common.services import Services
-from workers import quarantine, runner
+from workers import quarantine, runner, scratch
 from workers.carrier import Place, work
 from workers.clerk import Clerk
 from workers.events import JobEvents
@@ -32,6 +33,7 @@ _slots = Slots()
 _post: "Post | None" = None
 _parent: Parent | None = None
 _place: Place | None = None
+_scratch: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,9 @@ def set_up_logging(**_: Any) -> None:
 def take_post(sender: str, instance: Any, **_: Any) -> None:
     """Note which queue this worker serves; one worker serves one queue, so that its pool can be scaled alone."""
     global _post  # noqa: PLW0603 (Celery's signals leave no other place)
+    global _scratch  # noqa: PLW0603 (as below)
     _refuse_to_start_wrongly()
+    _scratch = scratch.use_own()
     served = {celery_queue(queue): queue for queue in queues()}
     names = list(instance.app.amqp.queues.consume_from)
     if len(names) != 1 or names[0] not in served:
@@ -96,6 +100,8 @@ def stop_parent(**_: Any) -> None:
     """Say that this worker is gone."""
     if _parent is not None:
         _parent.stop()
+    if _scratch is not None:
+        scratch.leave(_scratch)
 
 
 @signals.worker_process_init.connect

@@ -8,7 +8,7 @@ from pymongo.errors import PyMongoError
 
 from common.errors import Unavailable
 from common.jobs.lanes import Member
-from common.jobs.store import Claimed
+from common.jobs.leases import Claimed
 from common.logs import get_logger
 from common.metrics import SWALLOWED
 from common.services import Services

@@ -14,8 +14,9 @@ from pymongo.errors import PyMongoError
 
 from common.clock import Clock
 from common.jobs.lanes import Lanes
+from common.jobs.leases import Claimed
 from common.jobs.problems import problem
-from common.jobs.store import Claimed, JobStore
+from common.jobs.store import JobStore
 from common.logs import get_logger
 from common.metrics import ENDED, REFUSED_WRITES, RUN_SECONDS
 from workers.events import JobEvents

@@ -15,8 +15,8 @@ from pymongo.client_session import ClientSession
 from common.errors import CancelRequested, GivenBack, JobFailed, LeaseLost
 from common.ids import JobId, OrgId
 from common.jobs.kind import Job
+from common.jobs.leases import Claimed
 from common.jobs.record import CHECKPOINT_MAX_BYTES, JobRecord
-from common.jobs.store import Claimed
 from common.logs import get_logger
 from common.services import Services
 from common.storage.blob_store import BlobStore

@@ -12,7 +12,7 @@ import redis
 from celery import Celery
 from kombu.exceptions import OperationalError
 
-from common.jobs.store import Claimed
+from common.jobs.leases import Claimed
 from common.metrics import SWALLOWED
 from workers.runner import Outcome
 

@@ -6,7 +6,7 @@ import time
 from typing import Any
 
 from common.jobs.kind import KINDS
-from common.jobs.store import Claimed
+from common.jobs.leases import Claimed
 from workers.context import Signals
 from workers.slots import Slot
 

@@ -22,8 +22,8 @@ from pymongo.errors import PyMongoError
 from common.errors import Unavailable
 from common.ids import JobId, OrgId
 from common.jobs.lanes import Member
+from common.jobs.leases import Held
 from common.jobs.problems import problem_of_loss
-from common.jobs.store import Held
 from common.logs import get_logger
 from common.metrics import LOSSES, SWALLOWED, forget_process
 from common.services import Services

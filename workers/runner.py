@@ -27,8 +27,8 @@ from common.errors import (
     WaitForChildren,
 )
 from common.jobs.kind import KINDS, Job, Terms, decode
+from common.jobs.leases import Claimed
 from common.jobs.record import RESULT_MAX_BYTES
-from common.jobs.store import Claimed
 from common.logs import get_logger
 from workers.context import Context
 

@@ -20,8 +20,9 @@ from common.jobs.committer import Committer
 from common.jobs.idempotency import Once
 from common.jobs.kind import Job
 from common.jobs.lanes import Lanes
+from common.jobs.leases import Claimed
 from common.jobs.record import JobRecord, entry_of, new_document, read_document
-from common.jobs.store import Claimed, JobStore
+from common.jobs.store import JobStore
 from common.metrics import ACCEPTED
 from common.tenancy.control import ControlPlane
 

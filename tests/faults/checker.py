@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
 from common.probe.marks import MARKS
 from pymongo.errors import PyMongoError
 from pymongo.read_concern import ReadConcern
@@ -50,14 +51,15 @@ class Row:
 
 
 class Checker:
-    """Reads everything that jobs leave. *data* is the folder of the processes' files."""
+    """Reads everything that jobs leave. *data* and *temporary* are the folders that the processes write to."""
 
-    def __init__(self, services: Services, witness: Witness, data: Path) -> None:
+    def __init__(self, services: Services, witness: Witness, data: Path, temporary: Path) -> None:
         self._services = services
         self.control = services.control
         self._jobs = services.control.jobs
         self._witness = witness
         self._data = data
+        self._temporary = temporary
 
     def records(self, accepted: Iterable[Accepted]) -> list[JobRecord]:
         """Read the records of *accepted*; one that is gone is not in the answer."""
@@ -169,6 +171,7 @@ class Checker:
         left += [f"{queue}: {self._places(queue)}" for queue in queues() if any(self._places(queue).values())]
         left += [f"transaction {one}" for one in self._open_transactions()]
         left += [str(file) for file in self._data.rglob("*") if file.is_file() and "tmp" in file.name]
+        left += [str(own) for own in self._temporary.iterdir() if not _is_of_the_living(own)]
         return left
 
     def _places(self, queue: str) -> dict[str, int]:
@@ -209,3 +212,8 @@ class Checker:
         for database in self._services.settings.data_databases:
             found += self._jobs.database.client[database][MARKS.name].find()
         return found
+
+
+def _is_of_the_living(folder: Path) -> bool:
+    pid = folder.name.rpartition("-")[2]
+    return pid.isdigit() and psutil.pid_exists(int(pid))

@@ -65,6 +65,8 @@ class Fleet:
         runner.discover()
         self._open = ExitStack()
         self.folder = Path(self._open.enter_context(tempfile.TemporaryDirectory(prefix="fairway-faults-")))
+        self.temporary = self.folder / "tmp"
+        self.temporary.mkdir()
         self.lines: list[str] = []
         self.accepted: dict[JobId, Accepted] = {}
         self.workers = tuple(f"worker-{number}" for number in range(1, workers + 1))
@@ -87,7 +89,8 @@ class Fleet:
         self.services.prepare()
         self.org_ids = [make_organization(self.services, f"Org {number}") for number in range(3)]
         self.org_id = self.org_ids[0]
-        self.checker = Checker(self._direct_services(), self.witness, self.folder / "data")
+        files = (self.folder / "data", self.temporary)
+        self.checker = Checker(self._direct_services(), self.witness, *files)
         self.supervisor = Supervisor(self._hear, grace_s=10)
         self._open.callback(self.supervisor.stop)
         supervision.BACK_OFF_MOST_S = 1.0
@@ -322,6 +325,7 @@ class Fleet:
             **{f"FAIRWAY_{name}": value for name, value in values.items()},
             "PYTHONPATH": os.pathsep.join(map(str, (ROOT, ROOT / "tests" / "kinds"))),
             "PROBE_WITNESS": str(self.folder / "witness"),
+            "TMPDIR": str(self.temporary),
             **self._environment,
         }
 

@@ -97,14 +97,15 @@ def test_full(fleet: Fleet) -> None:
     fleet.check()
 
 
-def test_restored_from_an_old_snapshot(fleet: Fleet) -> None:
+@pytest.mark.parametrize("age_s", [10 * SWEEP_S, pytest.param(60.0, marks=pytest.mark.slow)])
+def test_restored_from_an_old_snapshot(fleet: Fleet, age_s: float) -> None:
     load(fleet)
     snapshot = fleet.take_snapshot()
     fleet.under_way(40)
-    pass_by(fleet, 10 * SWEEP_S)
+    pass_by(fleet, age_s)
     fleet.submit(WORK, 20)
     fleet.under_way()
-    with fleet.fault("Redis restored from an old snapshot"):
+    with fleet.fault(f"Redis restored from a snapshot {age_s:g} s old"):
         fleet.restore_snapshot(snapshot)
 
     fleet.settle()

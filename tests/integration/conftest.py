@@ -10,8 +10,8 @@ from common.clock import SystemClock
 from common.config import Settings
 from common.ids import JobId, OrgId, new_id
 from common.jobs.lanes import Member
+from common.jobs.leases import Claimed
 from common.jobs.record import JobRecord
-from common.jobs.store import Claimed
 from common.services import Services
 from workers import runner
 from workers.context import Context, Signals

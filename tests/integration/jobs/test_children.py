@@ -216,8 +216,8 @@ def test_a_retried_child_is_waited_for_again(
 def test_a_child_that_is_lost_too_often_is_counted(
     services: Services, caller: Caller, slot: Slot, job_of: JobOf
 ) -> None:
+    from common.jobs.leases import Held
     from common.jobs.problems import problem
-    from common.jobs.store import Held
 
     ctx = claimed_parent(services, caller, slot)
     ctx.spawn("one", [BeQuick()])

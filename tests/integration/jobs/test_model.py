@@ -26,9 +26,9 @@ from common.caller import Caller
 from common.errors import Conflict, LeaseLost
 from common.ids import JobId, OrgId
 from common.jobs.lanes import Member
+from common.jobs.leases import Claimed, Held
 from common.jobs.problems import problem, problem_of_loss
 from common.jobs.record import FINAL
-from common.jobs.store import Claimed, Held
 from common.services import Services
 from tests.integration.conftest import caller_of, make_organization
 from workers.context import Context

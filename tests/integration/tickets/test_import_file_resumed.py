@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from common.jobs.store import Claimed
+from common.jobs.leases import Claimed
 from common.services import Services
 from common.tickets.batches import BATCH_ROWS
 from common.tickets.collections import REFUSED_ROWS, TICKETS

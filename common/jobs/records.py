@@ -1,0 +1,99 @@
+"""The collection of records, and what every change of a job has in common.
+
+A change is one conditional write, decided by MongoDB. Steps of the engine carry the lease token in the filter, so
+that a worker that lost its lease changes nothing; a child's end is counted by its parent in the same transaction.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from pymongo import ReturnDocument, WriteConcern
+from pymongo.client_session import ClientSession
+from pymongo.read_concern import ReadConcern
+
+from common.clock import Clock
+from common.errors import NotFound
+from common.ids import JobId, OrgId
+from common.jobs.children import Children, Closed
+from common.jobs.lanes import Entry
+from common.jobs.record import ERRORS_KEPT, KEPT_FOR, JobRecord, read_document
+from common.tenancy.control import ControlPlane
+
+
+class Records:
+    """What stands under all that changes records. Raises pymongo's errors where the server does not answer."""
+
+    def __init__(
+        self,
+        control: ControlPlane,
+        clock: Clock,
+        *,
+        lease_s: float,
+        woken: Callable[[Sequence[Entry]], None] = lambda _: None,
+    ) -> None:
+        self.children = Children(control)
+        self._control = control
+        self._woken = woken
+        self._jobs = control.jobs
+        self._soon = control.jobs.with_options(write_concern=WriteConcern(w=1), read_concern=ReadConcern("local"))
+        self._clock = clock
+        self._lease_ms = int(lease_s * 1000)
+
+    def get(self, org_id: OrgId, job_id: str) -> JobRecord:
+        """Return the job. Raises `NotFound`, also for another organization's."""
+        document = self._jobs.find_one({"_id": job_id, "org_id": org_id})
+        if document is None:
+            raise NotFound("There is no such job.")
+        return read_document(document)
+
+    def _finish(
+        self,
+        query: Mapping[str, Any],
+        update: Mapping[str, Any] | Sequence[Mapping[str, Any]],
+        parent_id: JobId | None,
+    ) -> bool:
+        """Write the end of one job; a child's is counted by its parent in the same transaction."""
+        if parent_id is None:
+            return self._jobs.update_one(query, update).matched_count == 1
+        closed, now = Closed(query["org_id"], parent_id, query["_id"]), self._clock.now()
+
+        def work(session: ClientSession) -> tuple[bool, list[Entry]]:
+            if not self._jobs.update_one(query, update, session=session).matched_count:
+                return False, []
+            return True, self.children.close(session, [closed], now)
+
+        written, woken = self._control.transaction(work)
+        self._woken(woken)
+        return written
+
+    def _update(
+        self,
+        query: Mapping[str, Any],
+        update: Mapping[str, Any] | Sequence[Mapping[str, Any]],
+        session: ClientSession | None = None,
+    ) -> JobRecord | None:
+        document = self._jobs.find_one_and_update(
+            query, update, return_document=ReturnDocument.AFTER, session=session
+        )
+        return read_document(document) if document is not None else None
+
+
+def leaving(fields: Mapping[str, Any], *, problem: Mapping[str, Any] | None, charged: bool) -> dict[str, Any]:
+    """Return the update by which a running job gets *fields* and loses its lease."""
+    update: dict[str, Any] = {"$set": dict(fields), "$unset": {"lease": ""}}
+    if problem is not None:
+        update["$push"] = pushed(problem)
+    if charged:
+        update["$inc"] = {"attempt": 1}
+    return update
+
+
+def expiry(state: str, now: datetime) -> dict[str, datetime]:
+    """Return the field that says how long a job that ended in *state* is kept."""
+    return {"expires_at": now + KEPT_FOR[state]}
+
+
+def pushed(problem: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the operand that adds *problem* to the last errors."""
+    return {"errors": {"$each": [problem], "$slice": -ERRORS_KEPT}}
