@@ -26,12 +26,13 @@ broker_connection_retry_on_startup = True
 broker_connection_retry = True
 broker_connection_max_retries = None
 
-# A half-open connection is noticed in seconds; without these a publish blocks as long as Redis is frozen.
+# A half-open connection is noticed in seconds; without these a publish blocks as long as Redis is frozen. Kombu gives up
+# a read that stays unanswered for a second and one to two of these intervals, and then a new connection as late.
 broker_transport_options = {
-    "socket_timeout": 5,
+    "socket_timeout": 2,
     "socket_connect_timeout": 2,
     "socket_keepalive": True,
-    "health_check_interval": 3,
+    "health_check_interval": 1,
 }
 
 # Jobs show in Flower under their own kinds (workers/events.py); the carriers that bring them do not.

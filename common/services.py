@@ -124,7 +124,7 @@ def connect_redis(url: str) -> "redis.Redis":
     """Make a client that answers or fails within seconds; a connection that went stale is tried once more."""
     return redis.Redis.from_url(
         url,
-        socket_timeout=5,
+        socket_timeout=3,
         socket_connect_timeout=2,
         socket_keepalive=True,
         health_check_interval=10,

@@ -11,12 +11,15 @@ from workers.context import Signals
 from workers.slots import Slot
 
 HARD_LIMIT_OF_UNKNOWN_KINDS_S = 60.0
+BURIED_WITHIN_S = 2.5  # Celery kills a child that is not up within four seconds
+LOOK_EVERY_S = 0.02
 
 
 class Holding:
     """The leases of one child, and its carrier. Written by its two threads, read by the parent."""
 
     def __init__(self, slot: Slot) -> None:
+        _await_burial(slot)
         self._slot = slot
         self._lock = threading.Lock()
         self._carrier: str | None = None
@@ -62,6 +65,17 @@ class Holding:
 
     def _post(self) -> None:
         self._slot.held.post({"pid": os.getpid(), "carrier": self._carrier, "leases": list(self._leases.values())})
+
+
+def _await_burial(slot: Slot) -> None:
+    """Wait until the parent has given back what the child that died in this slot held: its letter goes now.
+
+    Celery replaces a dead child sooner than the parent looks again. Were its letter lost, its jobs would wait for
+    their leases to run out, and those that had ended already would be charged with its death.
+    """
+    deadline = time.monotonic() + BURIED_WITHIN_S
+    while (letter := slot.held.read()) and letter["leases"] and time.monotonic() < deadline:
+        time.sleep(LOOK_EVERY_S)
 
 
 class NotesOfTheParent(Signals):

@@ -68,11 +68,12 @@ class Run:
     def mend(self) -> None:
         """End every fault that lasts."""
         fleet = self.fleet
-        fleet.redis.thaw()
-        fleet.mongo.thaw()
-        for proxy in (fleet.to_redis, fleet.to_mongo):
+        for server, proxy in ((fleet.redis, fleet.to_redis), (fleet.mongo, fleet.to_mongo)):
+            server.thaw()
             proxy.mend()
             proxy.delay_s = 0.0
+            if server.pid is None:
+                server.start()
         for name in (*fleet.workers, *fleet.sweepers):
             fleet.thaw(name)
         fleet.relieve_redis()
@@ -200,6 +201,7 @@ def _restart_redis(run: Run) -> None:
 
 def _restart_mongo(run: Run) -> None:
     run.fleet.mongo.kill()
+    run.fleet.to_mongo.mend()  # a member that can't reach itself at its own address does not start
     run.fleet.mongo.start()
 
 

@@ -87,7 +87,8 @@ def test_full(fleet: Fleet) -> None:
     with fleet.fault("Redis full"):
         fleet.fill_redis()
         fleet.submit(WORK, 5)
-        fleet.kill("worker-1")  # a worker comes back to a full Redis
+        fleet.kill("worker-1")
+        fleet.await_restart("worker-1", 0)  # a worker comes back to a full Redis
         fleet.under_way()  # what was admitted is drained all the same
         fleet.await_slots(4)
         fleet.relieve_redis()

@@ -32,8 +32,9 @@ def have_children(ctx: Context, job: HaveChildren) -> Ended:
         ctx.checkpoint({"stage": "waiting"})
         raise WaitForChildren
     ends = Counter(record.state for record in ctx.children())
-    ctx.write(lambda scope: mark(scope, ctx, 0), checkpoint={"stage": "closed"})
-    witness("mark closing", ctx)
+    if state["stage"] == "waiting":
+        ctx.write(lambda scope: mark(scope, ctx, 0), checkpoint={"stage": "closed"})
+        witness("mark closing", ctx)
     return Ended(ends["succeeded"], ends["failed"], ends["cancelled"])
 
 
