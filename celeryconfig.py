@@ -26,8 +26,8 @@ broker_connection_retry_on_startup = True
 broker_connection_retry = True
 broker_connection_max_retries = None
 
-# A half-open connection is noticed in seconds; without these a publish blocks as long as Redis is frozen. Kombu gives
-# up a read that stays unanswered for a second and one or two health checks.
+# A half-open connection is noticed in seconds; without these a publish blocks as long as Redis is frozen. Kombu
+# gives up a read that stays unanswered for a second and one or two health checks.
 broker_transport_options = {
     "socket_timeout": 2,
     "socket_connect_timeout": 2,

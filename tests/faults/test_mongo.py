@@ -58,6 +58,7 @@ def test_frozen_for_longer_than_a_lease(fleet: Fleet) -> None:
     fleet.check()
 
 
+@pytest.mark.slow
 def test_half_open_connections(fleet: Fleet) -> None:
     load(fleet)
     with fleet.fault("half-open connections to MongoDB"):

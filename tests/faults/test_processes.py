@@ -124,6 +124,7 @@ def test_a_handler_that_spins_in_c_past_its_lease(fleet: Fleet) -> None:
     fleet.check()
 
 
+@pytest.mark.slow
 def test_a_handler_over_its_limits(fleet: Fleet) -> None:
     polite = fleet.submit(BeSlow(seconds=30), ends=("failed",))[0]
     deaf = fleet.submit(BeSlow(seconds=30, deaf=True), ends=("failed",))[0]

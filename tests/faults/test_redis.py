@@ -70,6 +70,7 @@ def test_frozen(fleet: Fleet) -> None:
     fleet.check()
 
 
+@pytest.mark.slow
 def test_flushed(fleet: Fleet) -> None:
     load(fleet)
     for _ in range(3):
@@ -157,6 +158,7 @@ def test_its_clock_is_set(clocked: Fleet, clock: Path, off: str) -> None:
     fleet.check()
 
 
+@pytest.mark.slow
 def test_garbage_in_the_place_of_every_key(fleet: Fleet) -> None:
     load(fleet)
     client = fleet.raw_redis()
