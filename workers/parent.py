@@ -112,6 +112,10 @@ class Parent:
                 SWALLOWED.labels(f"parent.{threading.current_thread().name}").inc()
                 log.warning("parent.step_failed", step=threading.current_thread().name, error=type(error).__name__)
                 self._stopped.wait(EVERY_S)
+            except Exception as error:  # noqa: BLE001 (without this thread the leases of healthy jobs would run out)
+                SWALLOWED.labels(f"parent.{threading.current_thread().name}").inc()
+                log.error("parent.step_raised", step=threading.current_thread().name, error=repr(error)[:500])
+                self._stopped.wait(EVERY_S)
             self._stopped.wait(every_s)
 
     # guard
