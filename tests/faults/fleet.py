@@ -37,6 +37,8 @@ RECOVERY_S = LEASE_S + SWEEP_S + 5
 """What is promised: by then each job that a fault hit goes on."""
 SETTLED_WITHIN_S = 60
 LINES_SHOWN = 80
+WORK = LeaveMarks(steps=4, pause_s=0.05)
+LATER = LeaveMarks(steps=4, trouble="defer", defer_s=1.0, times=2)
 QUEUE = "tickets"
 
 SIGKILL, SIGSTOP, SIGCONT, SIGTERM = signal.SIGKILL, signal.SIGSTOP, signal.SIGCONT, signal.SIGTERM
@@ -151,6 +153,17 @@ class Fleet:
     def marks(self) -> int:
         """Count the effects that are in MongoDB."""
         return self.checker.marks()
+
+    def load(self) -> None:
+        """Submit work that waits, runs and defers, and return when it is under way."""
+        self.submit(WORK, 30)
+        self.submit(LATER, 10)
+        self.under_way()
+
+    def pass_by(self, seconds: float) -> None:
+        """Let *seconds* pass while a fault lasts; the jobs go on, or don't."""
+        ends_at = time.monotonic() + seconds
+        until(lambda: time.monotonic() > ends_at, "time to pass", seconds + 1, self.report)
 
     def under_way(self, more: int = 10) -> None:
         """Return when *more* effects have come."""

@@ -6,10 +6,8 @@ import sys
 from common.probe.leave_marks import LeaveMarks
 
 from deploy.local.supervisor import ROOT
-from tests.faults.fleet import SIGKILL, Fleet
+from tests.faults.fleet import SIGKILL, WORK, Fleet
 from web.app import create_app
-
-WORK = LeaveMarks(steps=4, pause_s=0.05)
 
 DIES_BEFORE_REDIS = """
 made.lanes.admit_soon = lambda *_: os.kill(os.getpid(), signal.SIGKILL)

@@ -10,9 +10,8 @@ from common.errors import Unavailable
 from common.storage.folder import FolderBlobStore
 from deploy.local.servers import Redis
 from tests.faults.disk import mounted
-from tests.faults.fleet import Fleet, until
+from tests.faults.fleet import WORK, Fleet, until
 
-WORK = LeaveMarks(steps=4, pause_s=0.05)
 BULKY = LeaveMarks(note="x" * 60_000)
 
 

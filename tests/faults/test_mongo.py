@@ -1,31 +1,12 @@
 """MongoDB dies, freezes and can't be reached: what it acknowledged stays, and everything goes on from there."""
 
-import time
-
 import pytest
-from common.probe.leave_marks import LeaveMarks
 
-from tests.faults.fleet import LEASE_S, Fleet, until
-
-WORK = LeaveMarks(steps=4, pause_s=0.05)
-LATER = LeaveMarks(steps=4, trouble="defer", defer_s=1.0, times=2)
-
-
-def load(fleet: Fleet) -> None:
-    """Submit work that waits, runs and defers, and return when it is under way."""
-    fleet.submit(WORK, 30)
-    fleet.submit(LATER, 10)
-    fleet.under_way()
-
-
-def pass_by(fleet: Fleet, seconds: float) -> None:
-    """Let *seconds* pass while the fault lasts."""
-    ends_at = time.monotonic() + seconds
-    until(lambda: time.monotonic() > ends_at, "time to pass", seconds + 1, fleet.report)
+from tests.faults.fleet import LEASE_S, WORK, Fleet
 
 
 def test_killed_and_restarted(fleet: Fleet) -> None:
-    load(fleet)
+    fleet.load()
     with fleet.fault("mongod killed and restarted"):
         fleet.mongo.kill()
         fleet.mongo.start()
@@ -37,7 +18,7 @@ def test_killed_and_restarted(fleet: Fleet) -> None:
 @pytest.mark.slow
 def test_killed_five_times(fleet: Fleet) -> None:
     for _ in range(5):
-        load(fleet)
+        fleet.load()
         with fleet.fault("mongod killed five times under load"):
             fleet.mongo.kill()
             fleet.mongo.start()
@@ -48,10 +29,10 @@ def test_killed_five_times(fleet: Fleet) -> None:
 
 @pytest.mark.slow
 def test_frozen_for_longer_than_a_lease(fleet: Fleet) -> None:
-    load(fleet)
+    fleet.load()
     with fleet.fault("mongod frozen past every lease"):
         fleet.mongo.freeze()
-        pass_by(fleet, 3 * LEASE_S)
+        fleet.pass_by(3 * LEASE_S)
         fleet.mongo.thaw()
 
     fleet.settle()
@@ -60,10 +41,10 @@ def test_frozen_for_longer_than_a_lease(fleet: Fleet) -> None:
 
 @pytest.mark.slow
 def test_half_open_connections(fleet: Fleet) -> None:
-    load(fleet)
+    fleet.load()
     with fleet.fault("half-open connections to MongoDB"):
         fleet.to_mongo.cut()
-        pass_by(fleet, 3 * LEASE_S)
+        fleet.pass_by(3 * LEASE_S)
         fleet.to_mongo.mend()
 
     fleet.settle()
@@ -72,7 +53,7 @@ def test_half_open_connections(fleet: Fleet) -> None:
 
 @pytest.mark.slow
 def test_reset_connections(fleet: Fleet) -> None:
-    load(fleet)
+    fleet.load()
     for _ in range(5):
         with fleet.fault("every connection to MongoDB reset"):
             fleet.to_mongo.reset()

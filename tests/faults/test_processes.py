@@ -7,9 +7,7 @@ import pytest
 from common.probe.be_quick import BeSlow
 from common.probe.leave_marks import LeaveMarks
 
-from tests.faults.fleet import LEASE_S, SIGKILL, SIGSTOP, Fleet, until
-
-WORK = LeaveMarks(steps=4, pause_s=0.05)
+from tests.faults.fleet import LEASE_S, SIGKILL, SIGSTOP, WORK, Fleet, until
 
 
 def test_kill_9_of_a_child(fleet: Fleet) -> None:

@@ -2,7 +2,6 @@
 
 import importlib.util
 import random
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,28 +10,13 @@ import pytest
 from common.probe.leave_marks import LeaveMarks
 
 from deploy.local.servers import Redis
-from tests.faults.fleet import LEASE_S, QUEUE, SWEEP_S, Fleet, until
+from tests.faults.fleet import LATER, LEASE_S, QUEUE, SWEEP_S, WORK, Fleet, until
 
-WORK = LeaveMarks(steps=4, pause_s=0.05)
-LATER = LeaveMarks(steps=4, trouble="defer", defer_s=1.0, times=2)
 LONGER_THAN_TIMEOUTS_S = 7.0
 
 
-def load(fleet: Fleet) -> None:
-    """Submit work that waits, runs and defers, and return when it is under way."""
-    fleet.submit(WORK, 30)
-    fleet.submit(LATER, 10)
-    fleet.under_way()
-
-
-def pass_by(fleet: Fleet, seconds: float) -> None:
-    """Let *seconds* pass while the fault lasts; the jobs go on, or don't."""
-    ends_at = time.monotonic() + seconds
-    until(lambda: time.monotonic() > ends_at, "time to pass", seconds + 1, fleet.report)
-
-
 def test_killed_without_persistence(fleet: Fleet) -> None:
-    load(fleet)
+    fleet.load()
     with fleet.fault("Redis killed without persistence"):
         fleet.redis.kill()
         fleet.submit(WORK, 5)  # a 202 stands without Redis
@@ -47,7 +31,7 @@ def test_killed_with_an_append_only_file() -> None:
     fleet = Fleet(durable=True)
     try:
         fleet.start()
-        load(fleet)
+        fleet.load()
         with fleet.fault("Redis killed with AOF"):
             fleet.redis.kill()
             fleet.redis.start()
@@ -59,11 +43,11 @@ def test_killed_with_an_append_only_file() -> None:
 
 @pytest.mark.slow
 def test_frozen(fleet: Fleet) -> None:
-    load(fleet)
+    fleet.load()
     with fleet.fault("Redis frozen for longer than every timeout"):
         fleet.redis.freeze()
         fleet.submit(WORK, 2)
-        pass_by(fleet, LONGER_THAN_TIMEOUTS_S)
+        fleet.pass_by(LONGER_THAN_TIMEOUTS_S)
         fleet.redis.thaw()
 
     fleet.settle()
@@ -72,7 +56,7 @@ def test_frozen(fleet: Fleet) -> None:
 
 @pytest.mark.slow
 def test_flushed(fleet: Fleet) -> None:
-    load(fleet)
+    fleet.load()
     for _ in range(3):
         with fleet.fault("FLUSHALL"):
             fleet.flush()
@@ -84,7 +68,7 @@ def test_flushed(fleet: Fleet) -> None:
 
 @pytest.mark.slow
 def test_full(fleet: Fleet) -> None:
-    load(fleet)
+    fleet.load()
     with fleet.fault("Redis full"):
         fleet.fill_redis()
         fleet.submit(WORK, 5)
@@ -101,10 +85,10 @@ def test_full(fleet: Fleet) -> None:
 
 @pytest.mark.parametrize("age_s", [10 * SWEEP_S, pytest.param(60.0, marks=pytest.mark.slow)])
 def test_restored_from_an_old_snapshot(fleet: Fleet, age_s: float) -> None:
-    load(fleet)
+    fleet.load()
     snapshot = fleet.take_snapshot()
     fleet.under_way(40)
-    pass_by(fleet, age_s)
+    fleet.pass_by(age_s)
     fleet.submit(WORK, 20)
     fleet.under_way()
     with fleet.fault(f"Redis restored from a snapshot {age_s:g} s old"):
@@ -160,7 +144,7 @@ def test_its_clock_is_set(clocked: Fleet, clock: Path, off: str) -> None:
 
 @pytest.mark.slow
 def test_garbage_in_the_place_of_every_key(fleet: Fleet) -> None:
-    load(fleet)
+    fleet.load()
     client = fleet.raw_redis()
     for key in {*client.keys("fairway*"), b"fairway:epoch", b"fairway:sequence", b"fairway:quarantine"}:
         with fleet.fault("garbage in the place of every key"):
@@ -173,7 +157,7 @@ def test_garbage_in_the_place_of_every_key(fleet: Fleet) -> None:
 
 
 def test_garbage_inside_every_key(fleet: Fleet) -> None:
-    load(fleet)
+    fleet.load()
     client = fleet.raw_redis()
     for part, garbage in GARBAGE.items():
         with fleet.fault("garbage inside every key"):
@@ -201,10 +185,10 @@ GARBAGE_FIELDS = {
 
 
 def test_half_open_connections(fleet: Fleet) -> None:
-    load(fleet)
+    fleet.load()
     with fleet.fault("half-open connections to Redis"):
         fleet.to_redis.cut()
-        pass_by(fleet, 3 * LEASE_S)
+        fleet.pass_by(3 * LEASE_S)
         fleet.to_redis.mend()
 
     fleet.settle()
@@ -213,7 +197,7 @@ def test_half_open_connections(fleet: Fleet) -> None:
 
 @pytest.mark.slow
 def test_reset_connections(fleet: Fleet) -> None:
-    load(fleet)
+    fleet.load()
     for _ in range(5):
         with fleet.fault("every connection to Redis reset"):
             fleet.to_redis.reset()

@@ -6,16 +6,14 @@ from pathlib import Path
 
 import pytest
 from common.probe.be_quick import BeQuick
-from common.probe.leave_marks import LeaveMarks
 from pymongo.errors import PyMongoError
 from pymongo.read_concern import ReadConcern
 
 from common.ids import JobId, new_id
-from tests.faults.fleet import Fleet, until
+from tests.faults.fleet import WORK, Fleet, until
 from tests.faults.replica_set import ELECTION_TIMEOUT_MS, Node, ReplicaSet, wait_for
 
 pytestmark = pytest.mark.slow
-WORK = LeaveMarks(steps=4, pause_s=0.05)
 ANSWERED_WITHIN_S = 8.0
 
 

@@ -3,9 +3,8 @@
 import pytest
 from common.probe.leave_marks import LeaveMarks
 
-from tests.faults.fleet import Fleet, until
+from tests.faults.fleet import WORK, Fleet, until
 
-WORK = LeaveMarks(steps=4, pause_s=0.05)
 LONG = LeaveMarks(steps=100, pause_s=0.1)
 
 

@@ -11,9 +11,7 @@ from common.probe.have_children import HaveChildren
 from common.probe.leave_marks import LeaveMarks
 
 from deploy.local.supervisor import ROOT
-from tests.faults.fleet import Fleet, until
-
-WORK = LeaveMarks(steps=4, pause_s=0.05)
+from tests.faults.fleet import WORK, Fleet, until
 
 
 @pytest.fixture
