@@ -159,7 +159,7 @@ def test_every_string_beside_a_file_is_taken_or_refused_by_name(
         answer = admin("POST", "/v1/tickets/imports", data=data)
 
         assert answer.status_code in {202, 415, 422}, (text, answer.text)
-    jobs = services.jobs.page(admin.org_id, limit=500)
+    jobs = services.jobs.page(admin.org_id, limit=10_000)
     blobs = {job.payload["blob_id"] for job in jobs}
     assert {path.name for path in (services.settings.data_dir / "blobs").rglob("*-*")} == blobs
 
