@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import psutil
+import pymongo
 from pymongo.errors import PyMongoError
 
 from common.errors import Unavailable
@@ -32,6 +33,7 @@ from workers.slots import Slot, Slots
 EVERY_S = 1.0
 ALIVE_S = 3.0
 DUE_EVERY_S = 1.0
+LOCKED_MAX_S = 1.0
 log = get_logger()
 
 
@@ -149,8 +151,10 @@ class Parent:
     def _bury(self, child: Child) -> None:
         """Give back what a dead child held, charged with the loss, without waiting for the lease to run out."""
         log.warning("child.died", pid=child.pid, held=len(child.leases))
-        for held, lease in zip(child.held(), child.leases, strict=True):
-            self._give_back(held, lease, charged=lease["ends_at"] is not None)
+        # Its open transaction may hold a record: better try again in a second than let the others' leases run out.
+        with pymongo.timeout(LOCKED_MAX_S):
+            for held, lease in zip(child.held(), child.leases, strict=True):
+                self._give_back(held, lease, charged=lease["ends_at"] is not None)
         forget_process(child.pid)
         dead, child.pid, child.leases, child.carrier = child.carrier, 0, [], None
         child.slot.held.post({"pid": 0, "carrier": None, "leases": []})

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+import pymongo
 import redis
 from pymongo.errors import DuplicateKeyError, OperationFailure
 
@@ -34,6 +35,7 @@ from common.tenancy.control import ControlPlane
 PAGE = 1_000
 ORPHAN_AFTER_S = 3.0
 CLOCK_MAY_LAG_MS = 1_000
+LOCKED_MAX_S = 2.0
 PARENTS_AT_ONCE, ROUNDS_AT_ONCE = 20, 5
 _LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 log = get_logger()
@@ -133,8 +135,10 @@ class Sweep:
             page = self._store.expired(PAGE)
             for one in page:
                 problem = problem_of_loss(one.kind, one.losses + 1, self._clock.now())
-                if not self._store.charge_loss(one.held, problem=problem, expired_only=True):
-                    continue
+                # A dead process's open transaction may hold the record: the next pass aborts it, if this one ends.
+                with pymongo.timeout(LOCKED_MAX_S):
+                    if not self._store.charge_loss(one.held, problem=problem, expired_only=True):
+                        continue
                 count += 1
                 LOSSES.labels(one.kind).inc()
                 log.warning("job.lease_over", kind=one.kind, job_id=one.held.job_id, losses=one.losses + 1)

@@ -3,10 +3,12 @@
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from datetime import timedelta
 
 import pytest
 from common.probe.be_quick import BeQuick
+from pymongo.errors import PyMongoError
 
 from common.caller import Caller
 from common.config import Settings
@@ -184,3 +186,21 @@ def test_a_transaction_that_a_dead_process_left_open_locks_nobody_out(
     services.control.leases.update_one({"_id": "x"}, {"$set": {"n": 2}}, upsert=True)
     assert services.control.leases.find_one({"_id": "x"})["n"] == 2
     sweep.once()
+
+
+def test_a_record_that_a_dead_process_holds_locked_is_returned_soon(
+    services: Services, caller: Caller, sweep: Sweep, slot: Slot
+) -> None:
+    job = services.submit(caller, BeQuick())
+    assert slot.claim(member(caller, job.id)) is not None
+    end_lease(services, job.id)
+    jobs = services.control.jobs
+    deadline = time.monotonic() + 15  # the server itself would let the transaction live for thirty
+    with jobs.database.client.start_session() as dead:
+        dead.start_transaction()
+        jobs.update_one({"_id": job.id}, {"$set": {"note": 1}}, session=dead)
+
+        while services.jobs.get(caller.org_id, job.id).state != "queued":
+            assert time.monotonic() < deadline
+            with suppress(PyMongoError):
+                sweep.once()
