@@ -7,6 +7,12 @@ FairwayError
 │   ├── TooLarge 413        ├── WrongMediaType 415    ├── Invalid 422
 │   └── TooMany 429
 ├── Unavailable 503         a server does not answer; trying again may help
+├── HeldBack                shared by many and not to be had now; a job waits for it without holding a worker
+│   ├── RateLimited         every permit is given or booked
+│   ├── ToldToWait          the outside host asked for it (429, Retry-After)
+│   ├── LockHeld            somebody else holds the lock
+│   └── CircuitOpen         the outside host is ill, and nobody calls it for a while
+├── CostAboveLimit          a call that no wait could let pass: a mistake of ours
 ├── JobFailed               a handler's own verdict: trying again can't help
 ├── Misconfigured           this process can't do its work as it is set up
 └── Interruption            a handler is asked to stop; not a failure
@@ -14,6 +20,7 @@ FairwayError
     ├── CancelRequested     the caller asked for it
     ├── GivenBack           the worker shuts down; the job goes back to its lane
     ├── TimeLimitExceeded   the soft limit of time is over (this one does count as a failed attempt)
+    ├── LockLost            the lock that the work stands on has another holder (counts as a failed attempt)
     ├── WaitForChildren     wait, without holding a worker, until the job's children have ended
     └── Defer               wait so long without holding a worker
 """
@@ -135,6 +142,51 @@ class Unavailable(FairwayError):
         self.retry_after_s = retry_after_s
 
 
+class HeldBack(FairwayError):
+    """Something shared is not to be had for *retry_after_s* seconds; a job that waits for it shows *reason*."""
+
+    retryable = True
+    reason: ClassVar[str] = "held_back"
+
+    def __init__(self, detail: str, *, retry_after_s: float) -> None:
+        super().__init__(detail)
+        self.retry_after_s = max(0.0, retry_after_s)
+
+
+class RateLimited(HeldBack):
+    """Every permit is given or booked."""
+
+    code = "rate-limited"
+    reason = "rate_limit"
+
+
+class ToldToWait(HeldBack):
+    """The outside host asked to be left alone for so long."""
+
+    code = "told-to-wait"
+    reason = "retry_after"
+
+
+class LockHeld(HeldBack):
+    """Somebody else holds the lock; *retry_after_s* is the rest of its time, which it may extend."""
+
+    code = "lock-held"
+    reason = "lock"
+
+
+class CircuitOpen(HeldBack):
+    """Calls to an ill host fail at once until it may be tried again."""
+
+    code = "circuit-open"
+    reason = "circuit_open"
+
+
+class CostAboveLimit(FairwayError):
+    """More permits in one call than its limits ever give; waiting would not help."""
+
+    code = "cost-above-limit"
+
+
 class JobFailed(FairwayError):
     """A handler's verdict that its job can't succeed; *code* is shown in the job's error."""
 
@@ -172,6 +224,17 @@ class TimeLimitExceeded(Interruption):
 
     retryable = True
     code = "time-limit"
+
+
+class LockLost(Interruption):
+    """The lock is somebody else's, or nobody's; *name* is empty where the loss came into the work from outside."""
+
+    retryable = True
+    code = "lock-lost"
+
+    def __init__(self, name: str = "") -> None:
+        super().__init__(f"The lock {name} was lost." if name else "A lock was lost.")
+        self.name = name
 
 
 class WaitForChildren(Interruption):

@@ -28,6 +28,22 @@ SWEEP_LAG = Gauge(
     multiprocess_mode="mostrecent",
 )
 SWEPT = Counter("fairway_swept", "What the sweep mended, by what", ["what"])
+RATE_LIMIT_TAKES = Counter(
+    "fairway_rate_limit_takes", "Permits asked for, by use of the limiter and outcome", ["purpose", "outcome"]
+)
+RATE_LIMIT_WAIT_SECONDS = Histogram(
+    "fairway_rate_limit_wait_seconds",
+    "How long those who wait in line were told to wait, by use of the limiter",
+    ["purpose"],
+    buckets=(0, 0.1, 0.5, 1, 2, 5, 10, 30, 60, 300, 3600),
+)
+RATE_LIMITS_ALONE = Counter(
+    "fairway_rate_limits_alone", "Calls that a process limited alone, the shared limiter being away", ["purpose"]
+)
+LOCK_ATTEMPTS = Counter("fairway_lock_attempts", "Attempts to acquire a lock, by outcome", ["outcome"])
+LOCKS_LOST = Counter("fairway_locks_lost", "Locks that were lost while they were held")
+BREAKER_CHANGES = Counter("fairway_breaker_changes", "Changes of a circuit breaker's state, by new state", ["to"])
+BREAKER_REFUSALS = Counter("fairway_breaker_refusals", "Calls that an open circuit breaker refused")
 REQUESTS = Histogram("fairway_request_seconds", "Requests, by route and status", ["route", "status"])
 
 

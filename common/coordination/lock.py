@@ -1,0 +1,220 @@
+"""The lock: one holder of a name in the whole fleet, for a time, with a number that only grows."""
+
+import secrets
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple
+
+import redis
+
+from common.coordination.interrupt import Interrupter
+from common.coordination.names import escaped, plain
+from common.coordination.scripts import Script
+from common.errors import LockHeld, LockLost, Unavailable
+from common.logs import get_logger
+from common.metrics import LOCK_ATTEMPTS, LOCKS_LOST, SWALLOWED
+
+TTL_S = 60.0
+TTL_MIN_S = 0.1
+TTL_MAX_S = 24 * 3600.0
+PREFIX = "fairway:lock:{locks}:held:"
+_FENCES = "fairway:lock:{locks}:fences"
+_ASKED = "fairway:lock:{locks}:asked"
+_EPOCH_TRIES = 10
+log = get_logger()
+
+
+class Lease(NamedTuple):
+    """A lock that is held until *expires_at*, by this process's clock; what it protects refuses smaller fences."""
+
+    name: str
+    token: str
+    fence: int
+    expires_at: datetime
+    ttl_s: float
+
+
+@dataclass(frozen=True)
+class Held:
+    """Who holds a lock, since when and until when, by Redis's clock."""
+
+    name: str
+    holder: str
+    fence: int
+    since: datetime
+    until: datetime
+
+
+class Lock:
+    """Locks with a time to live, an owner and a fence.
+
+        lock = Lock(redis.Redis())
+        with lock.hold("source:42", ttl_s=60) as lease:
+            table.update(where="fence <= ?", values=(lease.fence,))
+        # LockHeld: somebody has it. LockLost: it was lost meanwhile; what was written under it was refused.
+
+    *next_epoch* returns a number larger than any it returned before, in whatever process; it is asked only when
+    Redis can't know the last fence. Without it the seconds of this machine's clock are taken: no better than that
+    clock. Every method is one round trip, and raises `Unavailable` if Redis does not answer in the
+    client's time; there is no safe way to go on without a lock, so every caller stops then.
+    """
+
+    def __init__(
+        self, client: "redis.Redis", *, next_epoch: Callable[[], int] | None = None, holder: str = ""
+    ) -> None:
+        self._client = client
+        self._script = Script(client, __file__)
+        self._next_epoch = next_epoch or (lambda: int(time.time()))
+        self._holder = holder
+        self._acquired = LOCK_ATTEMPTS.labels("acquired")
+        self._contended = LOCK_ATTEMPTS.labels("held")
+
+    def acquire(self, name: str, ttl_s: float = TTL_S, *, holder: str | None = None) -> Lease:
+        """Take the lock for *ttl_s* seconds. Raises `LockHeld`, with the rest of its present holder's time.
+
+        *holder* is shown to operators. Fences of a name rise from lease to lease, whatever happens to Redis.
+        """
+        if not TTL_MIN_S <= ttl_s <= TTL_MAX_S:
+            raise ValueError(f"A lock is held for {TTL_MIN_S} to {TTL_MAX_S} seconds at a time.")
+        token = secrets.token_hex(16)
+        began_at = datetime.now(UTC)
+        fence, left_ms = self._acquire(name, token, round(ttl_s * 1000), holder or self._holder)
+        if fence == 0:
+            self._contended.inc()
+            raise LockHeld(f"Somebody else holds the lock {name}.", retry_after_s=left_ms / 1000)
+        self._acquired.inc()
+        return Lease(name, token, fence, began_at + timedelta(seconds=ttl_s), ttl_s)
+
+    def renew(self, lease: Lease, ttl_s: float | None = None) -> Lease:
+        """Hold it for *ttl_s* more from now, or as long as at first. Raises `LockLost`."""
+        ttl_s = lease.ttl_s if ttl_s is None else ttl_s
+        began_at = datetime.now(UTC)
+        if not self._script(_keys(lease.name), "renew", lease.token, round(ttl_s * 1000)):
+            raise LockLost(lease.name)
+        return lease._replace(expires_at=began_at + timedelta(seconds=ttl_s))
+
+    def release(self, lease: Lease) -> bool:
+        """Give it up; tell whether it was still this lease's. A late release frees nobody else's."""
+        return bool(self._script(_keys(lease.name), "release", lease.token))
+
+    def status(self, name: str) -> Held | None:
+        """Return who holds it, or `None`."""
+        found = self._script(_keys(name), "status", "")
+        return _held(name, found[0], found[1]) if found else None
+
+    def reset(self, name: str) -> Held | None:
+        """Free it, whoever holds it, and return who did: that holder finds out at its next renewal."""
+        found = self._script(_keys(name), "reset", "")
+        return _held(name, found, 0) if found else None
+
+    @contextmanager
+    def hold(self, name: str, ttl_s: float = TTL_S, *, holder: str | None = None) -> Iterator[Lease]:
+        """Hold the lock for the block, renewed in the background every third of *ttl_s*.
+
+        Raises `LockHeld`. When the lock is lost, `LockLost` is raised into the block at its next bytecode, and in
+        any case at its end. While Redis does not answer, renewal is tried until the lease's time is over.
+        """
+        lease = self.acquire(name, ttl_s, holder=holder)
+        renewal = _Renewal(self, lease)
+        try:
+            yield lease
+        except LockLost:
+            renewal.stop()
+            if not renewal.is_lost:
+                self._release_quietly(lease)
+                raise
+            raise LockLost(name) from None
+        except BaseException:
+            renewal.stop()
+            self._release_quietly(lease)
+            raise
+        renewal.stop()
+        if renewal.is_lost or not self._release_quietly(lease):
+            raise LockLost(name)
+
+    def page(self, cursor: int, count: int) -> tuple[int, list[Held]]:
+        """Return the next locks that are held, and where to go on (0: that was all); about *count* keys a step."""
+        after, keys = self._client.scan(cursor, match=f"{PREFIX}*", count=count)
+        names = [plain(_text(key).removeprefix(PREFIX)) for key in keys]
+        return int(after), [held for name in names if (held := self.status(name)) is not None]
+
+    def _acquire(self, name: str, token: str, ttl_ms: int, holder: str) -> tuple[int, int]:
+        answer: tuple[Any, ...] = ()
+        for _ in range(_EPOCH_TRIES):
+            first, second = self._script(_keys(name), "acquire", token, ttl_ms, _one_line(holder), *answer)
+            if int(first) >= 0:
+                return int(first), int(second)
+            epoch = self._next_epoch()
+            log.info("lock.epoch_begins", epoch=epoch)
+            answer = (epoch, second)
+        raise Unavailable("Redis forgets faster than its locks can be numbered.")
+
+    def _release_quietly(self, lease: Lease) -> bool:
+        """Release; while Redis is away, its time frees it. Only a lock that is known to be lost counts as lost."""
+        try:
+            return self.release(lease)
+        except Unavailable:
+            SWALLOWED.labels("lock.release").inc()
+            return lease.expires_at > datetime.now(UTC)
+
+
+class _Renewal:
+    """The thread that keeps a lease alive while the block that holds it runs."""
+
+    def __init__(self, lock: Lock, lease: Lease) -> None:
+        self.is_lost = False
+        self._lock = lock
+        self._lease = lease
+        self._over_at = time.monotonic() + lease.ttl_s
+        self._stopped = threading.Event()
+        self._interrupter = Interrupter(LockLost)
+        threading.Thread(target=self._renew_until_stopped, name="lock-renewal", daemon=True).start()
+
+    def stop(self) -> None:
+        """Renew no more, and interrupt nobody."""
+        self._interrupter.disarm()
+        self._stopped.set()
+
+    def _renew_until_stopped(self) -> None:
+        while not self._stopped.wait(self._lease.ttl_s / 3):
+            began = time.monotonic()
+            try:
+                self._lock.renew(self._lease)
+                self._over_at = began + self._lease.ttl_s
+            except LockLost:
+                self._lose()
+                return
+            except Unavailable:
+                if time.monotonic() >= self._over_at:
+                    self._lose()
+                    return
+
+    def _lose(self) -> None:
+        if not self._stopped.is_set():
+            self.is_lost = True
+            LOCKS_LOST.inc()
+            log.warning("lock.lost", name=self._lease.name, fence=self._lease.fence)
+            self._interrupter.fire()
+
+
+def _keys(name: str) -> tuple[str, str, str]:
+    return f"{PREFIX}{escaped(name)}", _FENCES, _ASKED
+
+
+def _held(name: str, record: Any, left_ms: int) -> Held:
+    _, fence, since_ms, ttl_ms, holder = _text(record).split(" ", 4)
+    since = datetime.fromtimestamp(int(since_ms) / 1000, UTC)
+    until = datetime.now(UTC) + timedelta(milliseconds=max(0, min(int(left_ms), int(ttl_ms))))
+    return Held(name=name, holder=holder, fence=int(fence), since=since, until=until)
+
+
+def _one_line(holder: str) -> str:
+    return " ".join(holder.split())[:200]
+
+
+def _text(raw: Any) -> str:
+    return raw.decode("utf-8", "replace") if isinstance(raw, bytes) else str(raw)
