@@ -12,6 +12,10 @@ from redis.retry import Retry
 from common.caller import Caller
 from common.clock import Clock, SystemClock
 from common.config import Settings
+from common.coordination.circuit_breaker import CircuitBreaker
+from common.coordination.lock import Lock
+from common.coordination.memory import RedisMemory
+from common.coordination.rate_limiter import RateLimiter
 from common.errors import Misconfigured, Unavailable
 from common.ids import OrgId
 from common.jobs.children import CLOSINGS_INDEXES
@@ -30,6 +34,9 @@ from common.tenancy.control import ControlPlane
 from common.tenancy.registry import Registry
 from common.tenancy.scope import OrgScope
 
+SHARED_TIMEOUT_S = 0.5
+"""How long a limiter, lock or breaker may take to answer; a request waits for it."""
+
 
 class Services:
     """What a process works with. Make it after a fork: its clients must not be shared with another process."""
@@ -40,9 +47,14 @@ class Services:
         self.clock: Clock = clock or SystemClock()
         self._mongo = connect(settings.mongo_url.get_secret_value(), process)
         self.broker = connect_redis(settings.broker_url.get_secret_value())
+        self.shared = connect_redis(settings.redis_url.get_secret_value(), timeout_s=SHARED_TIMEOUT_S)
         indexes = {"jobs": JOBS_INDEXES, "closings": CLOSINGS_INDEXES, "idempotency": IDEMPOTENCY_INDEXES}
         self.control = ControlPlane(self._mongo, settings.control_database, indexes)
         self.registry = Registry(self.control, self._mongo, settings.data_databases, self.clock)
+        self.memory = RedisMemory(self.shared, is_first=self.control.is_first_memory)
+        self.locks = Lock(self.shared, next_epoch=self.control.next_lock_epoch, holder=process)
+        self.outside_limiter = self.limiter("outside")
+        self.breaker = CircuitBreaker(self.shared, memory=self.memory)
         self.lanes = Lanes(self.broker)
         self.jobs = JobStore(self.control, self.clock, lease_s=settings.lease_s, woken=self.lanes.admit_all_soon)
         self.submitter = Submitter(self.control, self.jobs, self.lanes, self.clock)
@@ -67,6 +79,10 @@ class Services:
     def tokens(self) -> Tokens:
         """Return the maker and reader of access tokens."""
         return Tokens(self.control, self.keys, self.clock)
+
+    def limiter(self, purpose: str) -> RateLimiter:
+        """Return the rate limiter of one purpose; make it once, and keep it."""
+        return RateLimiter(self.shared, purpose, memory=self.memory)
 
     def submit(self, caller: Caller, job: Job, **options: Any) -> JobRecord:
         """Accept *job* for *caller*; the options and errors are those of `Submitter.submit`."""
@@ -106,7 +122,8 @@ class Services:
         try:
             idle = [queue for queue in queues() if self.lanes.look(queue).slots == 0]
             degraded += [f"workers:{queue}" for queue in idle]
-        except Unavailable:
+            self.shared.ping()
+        except (Unavailable, redis.RedisError):
             degraded.append("redis")
         try:
             self._mongo.admin.command("ping")
@@ -118,14 +135,15 @@ class Services:
         """Close the clients."""
         self._mongo.close()
         self.broker.close()
+        self.shared.close()
 
 
-def connect_redis(url: str) -> "redis.Redis":
+def connect_redis(url: str, *, timeout_s: float = 3.0) -> "redis.Redis":
     """Make a client that answers or fails within seconds; a connection that went stale is tried once more."""
     return redis.Redis.from_url(
         url,
-        socket_timeout=3,
-        socket_connect_timeout=2,
+        socket_timeout=timeout_s,
+        socket_connect_timeout=min(2.0, timeout_s),
         socket_keepalive=True,
         health_check_interval=10,
         max_connections=64,

@@ -6,13 +6,18 @@ lease was lost finds a higher number there and writes nothing.
 
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from datetime import datetime
 from functools import cached_property
 from typing import Any, TypeVar
 
 import orjson
 from pymongo.client_session import ClientSession
 
-from common.errors import CancelRequested, GivenBack, JobFailed, LeaseLost
+from common.coordination.circuit_breaker import Target
+from common.coordination.lock import TTL_S, Lease
+from common.coordination.rate_limiter import Limit
+from common.errors import CancelRequested, Defer, GivenBack, JobFailed, LeaseLost, LockHeld, LockLost, Unavailable
 from common.ids import JobId, OrgId
 from common.jobs.kind import Job
 from common.jobs.leases import Claimed
@@ -24,9 +29,11 @@ from common.tenancy import fences
 from common.tenancy.control import ControlPlane
 from common.tenancy.fences import FENCES
 from common.tenancy.scope import OrgScope
+from workers.outside import HOST_LIMITS, WITHOUT_REDIS_WAITS_S, Outside
 
 T = TypeVar("T")
 SHOWN_EVERY_S = 0.5
+LOCK_ASKED_AGAIN_S = (0.1, 5.0)
 
 
 class Signals:
@@ -89,6 +96,7 @@ class Context:
         self,
         work: Callable[[OrgScope], T],
         *,
+        under: Lease | None = None,
         checkpoint: Mapping[str, Any] | None = None,
         done: int | None = None,
         total: int | None = None,
@@ -97,7 +105,8 @@ class Context:
         """Make *work*'s writes, and store *checkpoint*, in one transaction behind the fence.
 
         *work* may be run again by a transient conflict, so it changes nothing but through its scope.
-        Raises `LeaseLost` with nothing written, or, after the commit, whatever `progress` raises.
+        Raises `LeaseLost`, or `LockLost` for the lock that it is done *under*, with nothing written; or, after the
+        commit, whatever `progress` raises.
         """
         _bound_checkpoint(checkpoint)
         self._confirm()
@@ -105,6 +114,8 @@ class Context:
 
         def fenced(scope: OrgScope) -> T:
             fences.move(scope[FENCES], self.job_id, self.claim, now, checkpoint=checkpoint)
+            if under is not None:
+                _move_fence_of(under, scope, now)
             return work(scope)
 
         result = self._scope.transaction(fenced)
@@ -129,6 +140,28 @@ class Context:
             return work(control, session)
 
         return control.transaction(fenced)
+
+    @contextmanager
+    def lock(self, name: str, ttl_s: float = TTL_S) -> Iterator[Lease]:
+        """Hold a lock of the organization for the block; hand it to `write` as *under*.
+
+        Raises `LockHeld`, for which the job waits without holding a worker, and `LockLost` into the block.
+        """
+        with ExitStack() as stack:
+            held = self.services.locks.hold(f"{self.org_id}:{name}", ttl_s, holder=f"job {self.job_id}")
+            try:
+                lease = stack.enter_context(held)
+            except LockHeld as error:  # it may be free sooner than it has to be
+                wait_s = min(max(error.retry_after_s, LOCK_ASKED_AGAIN_S[0]), LOCK_ASKED_AGAIN_S[1])
+                raise LockHeld(error.detail, retry_after_s=wait_s) from error
+            except Unavailable as error:  # without the lock there is no safe way to go on
+                raise Defer(WITHOUT_REDIS_WAITS_S, "coordination_unavailable") from error
+            yield lease
+
+    def outside(self, host: str, credential: str = "", limits: Sequence[Limit] = HOST_LIMITS) -> Outside:
+        """Return the way to call *host*: with permits, a breaker, and no waiting in a worker."""
+        target = Target(host, credential=credential, tenant=self.org_id)
+        return Outside(self.services.outside_limiter, self.services.breaker, target, limits, ticket=self.job_id)
 
     def spawn(self, step: str, jobs: Sequence[Job], *, priority: int | None = None) -> None:
         """Make *jobs*, at most 1,000, children of this one, once for each *step*: repeating a step does nothing.
@@ -191,6 +224,14 @@ class Context:
     @cached_property
     def _scope(self) -> OrgScope:
         return self.services.scope(self.org_id)
+
+
+def _move_fence_of(lock: Lease, scope: OrgScope, now: datetime) -> None:
+    """Refuse a holder that was overtaken: it may have been stopped for longer than its lock lasted."""
+    try:
+        fences.move(scope[FENCES], f"lock:{lock.name}", lock.fence, now)
+    except LeaseLost as error:
+        raise LockLost(lock.name) from error
 
 
 def _bound_checkpoint(checkpoint: Mapping[str, Any] | None) -> None:

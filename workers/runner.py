@@ -21,6 +21,7 @@ from common.errors import (
     Defer,
     FairwayError,
     GivenBack,
+    HeldBack,
     JobFailed,
     LeaseLost,
     TimeLimitExceeded,
@@ -128,8 +129,8 @@ def _succeeded(result: Any) -> Outcome:
 
 def _of_our_error(claimed: Claimed, error: FairwayError) -> Outcome:
     match error:
-        case Defer():
-            return Outcome("deferred", delay_s=error.seconds, reason=error.reason)
+        case Defer(seconds=wait_s, reason=reason) | HeldBack(retry_after_s=wait_s, reason=reason):
+            return Outcome("deferred", delay_s=wait_s, reason=reason)
         case WaitForChildren():
             return Outcome("waits", reason="children")
         case CancelRequested():

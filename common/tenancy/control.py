@@ -4,10 +4,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import pymongo
-from pymongo import ASCENDING, IndexModel, MongoClient
+from pymongo import ASCENDING, IndexModel, MongoClient, ReturnDocument
 from pymongo.client_session import ClientSession
 from pymongo.collection import Collection
-from pymongo.errors import OperationFailure
+from pymongo.errors import OperationFailure, PyMongoError
 
 from common.tenancy.connection import abort_idle_transactions
 
@@ -54,6 +54,21 @@ class ControlPlane:
     def transaction(self, work: Callable[[ClientSession], T]) -> T:
         """Run *work* in one transaction; a transient conflict runs it again, for at most 20 seconds."""
         return in_transaction(self._client, work)
+
+    def next_lock_epoch(self) -> int:
+        """Return a number larger than all before it; with majority, so that no rollback can repeat it."""
+        found: Any = self.platform_state.find_one_and_update(
+            {"_id": "lock_epoch"}, {"$inc": {"number": 1}}, upsert=True, return_document=ReturnDocument.AFTER
+        )
+        return int(found["number"])
+
+    def is_first_memory(self) -> bool:
+        """Tell whether no Redis has begun to remember before, and note that one does now; if unsure, say no."""
+        try:
+            begun = self.platform_state.update_one({"_id": "redis_memory"}, {"$inc": {"begun": 1}}, upsert=True)
+        except PyMongoError:
+            return False
+        return begun.upserted_id is not None
 
     def somebody_sweeps(self) -> bool:
         """Tell whether a sweeper leads at this moment."""
