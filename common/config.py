@@ -61,8 +61,15 @@ class Settings(BaseSettings):
     )
     trusted_proxies: Annotated[tuple[Network, ...], CommaSeparated] = ()
     sign_up: Literal["open", "closed"] = "open"
+    rate_limits: Literal["on", "off"] = Field("on", description="off for tests and benchmarks only")
+    address_requests_per_minute: int = Field(
+        300, ge=1, le=1_000_000, description="requests without credentials that one address may make a minute"
+    )
     attempts_per_minute: int = Field(
         30, ge=1, le=1_000_000, description="sign-ups and sign-ins that one address may try a minute, each"
+    )
+    account_attempts_per_minute: int = Field(
+        10, ge=1, le=1_000_000, description="sign-ins to one account that one address may try a minute"
     )
     import_max_bytes: int = Field(2 * 1024**3, ge=1, le=1024**4)
 
@@ -71,6 +78,13 @@ class Settings(BaseSettings):
     def _split(cls, value: Any) -> Any:
         if isinstance(value, str):
             return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @field_validator("rate_limits")
+    @classmethod
+    def _limited_in_production(cls, value: str, info: ValidationInfo) -> str:
+        if value == "off" and info.data.get("env") == "production":
+            raise ValueError("a production deployment has its rate limits on")
         return value
 
     @field_validator("data_databases")

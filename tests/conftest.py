@@ -75,7 +75,7 @@ def settings(servers: Servers, tmp_path: Path) -> Iterator[Settings]:
         sweep_s=0.3,
         linger_s=0.2,
         grace_s=5,
-        attempts_per_minute=100_000,
+        rate_limits="off",
     )
     for url in (own.broker_url, own.redis_url):
         with redis.Redis.from_url(url.get_secret_value()) as client:

@@ -9,7 +9,7 @@ from flask.json.provider import JSONProvider
 
 import web
 from common.services import Services
-from web.contract import openapi, problems, replies, request_ids
+from web.contract import limits, openapi, problems, replies, request_ids
 
 
 class OrjsonProvider(JSONProvider):
@@ -36,6 +36,7 @@ def create_app(services: Services) -> Flask:
     app.url_map.merge_slashes = False
     request_ids.register(app)
     replies.register(app)
+    limits.register(app, services.settings)
     app.before_request(_refuse_what_we_can_not_answer)
     api = openapi.document(app)
     problems.register(app)  # after flask-smorest, whose own errors are no problem documents

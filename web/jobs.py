@@ -15,6 +15,7 @@ from web.contract.authentication import ANYONE, caller, requires
 from web.contract.idempotency import once
 from web.contract.instants import Instant
 from web.contract.json_bodies import Blueprint
+from web.contract.limits import a_look
 from web.contract.long_polls import Waiters
 from web.contract.paging import PageQuery
 from web.contract.services import services
@@ -63,6 +64,7 @@ def list_jobs(query: dict[str, Any]) -> Response:
 
 
 @blueprint.route("/v1/jobs/<string:job_id>", methods=["GET"])
+@a_look
 @requires(*ANYONE, "job")
 @blueprint.arguments(WaitQuery, location="query")
 @blueprint.response(200, JobSchema, example=EXAMPLE)

@@ -48,7 +48,7 @@ _EXAMPLE = {"access_token": "eyJhbGciOiJFZDI1NTE5Ii…", "token_type": "Bearer",
 @blueprint.doc(responses=openapi.errors("unauthenticated", "too-many-requests"))
 def sign_in(asked: dict[str, Any]) -> Response:
     """Sign in. A wrong organization, address or password are the same 401, in the same time."""
-    limit_attempts("sign-in")
+    limit_attempts("sign-in", f"{asked['organization']} {asked['email'].casefold()}")
     person = _person(asked["organization"], asked["email"])
     if not verify_password(person.password_hash if person else None, asked["password"]) or person is None:
         raise Unauthenticated("The organization, the e-mail address or the password is wrong.")

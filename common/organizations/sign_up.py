@@ -11,7 +11,7 @@ from common.clock import Clock
 from common.errors import Conflict
 from common.ids import JobId, OrgId
 from common.tenancy.control import ControlPlane
-from common.tenancy.registry import Tier
+from common.tenancy.tiers import Tier
 
 NAME_MAX_CHARS = 200
 SLUG = re.compile(r"[a-z0-9](-?[a-z0-9]){1,38}\Z")

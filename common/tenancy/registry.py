@@ -14,8 +14,8 @@ from common.ids import PLATFORM, OrgId, is_id
 from common.tenancy.collections import TENANT_COLLECTIONS
 from common.tenancy.control import ControlPlane, ensure_collection
 from common.tenancy.scope import OrgScope
+from common.tenancy.tiers import Tier
 
-Tier = Literal["free", "standard", "enterprise"]
 REMEMBERED_S = 5.0
 REMEMBERED_MOST = 10_000
 

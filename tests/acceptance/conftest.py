@@ -36,6 +36,7 @@ def settings_in(folder: Path) -> Settings:
         lease_s=3,
         sweep_s=0.5,
         grace_s=5,
+        rate_limits="off",
     )
 
 

@@ -330,6 +330,7 @@ class Fleet:
             "LINGER_S": "0.5",
             "GRACE_S": "5",
             "METRICS_PORT": "0",
+            "RATE_LIMITS": "off",
             **self._given,
         }
         self.settings = Settings(**{name.lower(): value for name, value in values.items()})

@@ -39,8 +39,25 @@ def caller() -> Caller:
     return found
 
 
+def peek() -> Caller | None:
+    """Return who asks, or `None` without credentials that hold."""
+    if "Authorization" not in request.headers:
+        return None
+    try:
+        return identify()
+    except Unauthenticated:
+        return None
+
+
 def identify() -> Caller:
-    """Read the credentials. Raises `Unauthenticated`."""
+    """Return who asks. Raises `Unauthenticated`."""
+    known: Caller | None = g.get("identity")
+    if known is None:
+        known = g.identity = _read()
+    return known
+
+
+def _read() -> Caller:
     headers = request.headers.getlist("Authorization")
     if len(headers) != 1 or "," in headers[0]:
         raise Unauthenticated("Send one Authorization header: Bearer and an access token.")

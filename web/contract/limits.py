@@ -1,47 +1,166 @@
-"""The bound on sign-up and sign-in from one address: so many a minute, counted in this process.
+"""Rate limits: every request counts, for the caller's organization or, without credentials, for its address.
 
-Several processes each count their own until the limiter that all share is there, so the bound of a fleet is this
-one times its processes; it stops guessing by machine, which is what it is for.
+The fleet shares the counts. While their Redis does not answer, each process goes on with a cap of its own: the API
+is there for its callers, and a short while of too many requests harms less than refusing them all.
 """
 
+import hashlib
+import math
 import threading
-from collections import defaultdict
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, TypeVar
 
-from common.errors import TooMany
+from flask import Flask, Response, current_app, g, request
+
+from common.caller import Caller
+from common.config import Settings
+from common.coordination.local_cap import LocalCap
+from common.coordination.rate_limiter import RateLimiter, SlidingWindow, Standing, Verdict
+from common.errors import NotFound, TooMany, Unavailable
+from common.ids import PLATFORM
+from common.metrics import RATE_LIMITS_ALONE
+from common.tenancy.tiers import OPERATORS, TIERS, Tier
+from web.contract import authentication
 from web.contract.addresses import client_address, subscriber
 from web.contract.services import services
 
-WINDOW_S = 60
-ADDRESSES_MAX = 100_000
+F = TypeVar("F", bound=Callable[..., Any])
+PURPOSE = "api"
+WHOLE = 10
+"""What a request costs, in tenths; a look at one's own job costs one."""
+MINUTE_S, HOUR_S = 60, 3600
+_RESOLUTION = 256
+_QUIET_S = 1.0
+_UNCOUNTED = {"/healthz", "/readyz"}
 
 
-class Attempts:
-    """Counts attempts by address in windows of a minute; refused ones count nothing."""
+def a_look(view: F) -> F:
+    """Let *view* cost a tenth: it is what a client does while it waits."""
+    view.costs_a_tenth = True  # type: ignore[attr-defined]
+    return view
 
-    def __init__(self) -> None:
+
+@dataclass(frozen=True)
+class Policy:
+    """One quota as the headers name it: *quota* requests in *window_s* seconds."""
+
+    name: str
+    quota: int
+    window_s: int
+
+    @property
+    def limit(self) -> SlidingWindow:
+        """Return it in tenths; memory is bounded whatever the quota."""
+        return SlidingWindow(self.quota * WHOLE, self.window_s, resolution_s=self.window_s / _RESOLUTION)
+
+
+class Limits:
+    """The limiter of one process: the shared one, or its own cap while that is away."""
+
+    def __init__(self, limiter: RateLimiter) -> None:
+        self._limiter = limiter
+        self._cap = LocalCap()
         self._lock = threading.Lock()
-        self._window = 0
-        self._counts: dict[tuple[str, str], int] = defaultdict(int)
+        self._alone_until = 0.0
 
-    def take(self, what: str, address: str, most: int, now_s: float) -> int | None:
-        """Count one attempt, or return in how many seconds the next is free."""
-        window = int(now_s // WINDOW_S)
-        with self._lock:
-            if window != self._window or len(self._counts) > ADDRESSES_MAX:
-                self._window = window
-                self._counts.clear()
-            if self._counts[what, address] >= most:
-                return WINDOW_S - int(now_s % WINDOW_S)
-            self._counts[what, address] += 1
-            return None
+    def take(self, key: str, policies: tuple[Policy, ...], cost: int) -> Verdict:
+        """Take *cost* tenths from every policy of *key*, or none; never raises for a Redis that is away."""
+        limits = [policy.limit for policy in policies]
+        if time.monotonic() >= self._alone_until:
+            try:
+                return self._limiter.take(key, limits, cost)
+            except Unavailable:
+                self._alone_until = time.monotonic() + _QUIET_S
+        RATE_LIMITS_ALONE.labels(PURPOSE).inc()
+        return self._cap.take(key, limits, cost)
 
 
-_attempts = Attempts()
+def register(app: Flask, settings: Settings) -> None:
+    """Count every request of *app*, and show how its limits stand with every answer."""
+    if settings.rate_limits == "on":
+        app.before_request(_count)
+        app.after_request(_show)
 
 
-def limit_attempts(what: str) -> None:
-    """Count this request as an attempt at *what*. Raises `TooMany`."""
-    most = services().settings.attempts_per_minute
-    wait_s = _attempts.take(what, subscriber(client_address()), most, services().clock.monotonic())
-    if wait_s is not None:
-        raise TooMany(f"At most {most} attempts a minute from one address.", retry_after_s=max(1, wait_s))
+def limit_attempts(what: str, account: str | None = None) -> None:
+    """Count this request as an attempt at *what* from its address, and at *account* from there.
+
+    Both are counted by address, so that nobody can lock another out. Raises `TooMany`.
+    """
+    settings = services().settings
+    if settings.rate_limits == "off":
+        return
+    address = subscriber(client_address())
+    by_address = Policy(what, settings.attempts_per_minute, MINUTE_S)
+    _take(f"{what}:{address}", (by_address,), WHOLE)
+    if account is not None:
+        by_account = Policy(f"{what}-account", settings.account_attempts_per_minute, MINUTE_S)
+        mark = hashlib.sha256(f"{address} {account}".encode("utf-8", "surrogatepass")).hexdigest()[:32]
+        _take(f"{what}-account:{mark}", (by_account,), WHOLE)
+
+
+def _count() -> None:
+    if request.path in _UNCOUNTED:
+        return
+    caller = authentication.peek()
+    if caller is None:
+        most = services().settings.address_requests_per_minute
+        _take(f"address:{subscriber(client_address())}", (Policy("address", most, MINUTE_S),), WHOLE)
+        return
+    view = current_app.view_functions.get(request.endpoint or "")
+    cost = 1 if getattr(view, "costs_a_tenth", False) else WHOLE
+    _take(f"organization:{caller.org_id}", policies_of(_tier(caller)), cost)
+
+
+def _take(key: str, policies: tuple[Policy, ...], cost: int) -> None:
+    """Take, and note it for the headers. Raises `TooMany`."""
+    verdict = _limits().take(key, policies, cost)
+    shown: list[tuple[Policy, Standing]] = g.setdefault("rate_limits", [])
+    shown.extend(zip(policies, verdict.standings, strict=True))
+    if not verdict.allowed:
+        quotas = " and ".join(f"{policy.quota} in {policy.window_s} s" for policy in policies)
+        raise TooMany(
+            f"At most {quotas} ({policies[0].name}).", retry_after_s=max(1, math.ceil(verdict.retry_after_s))
+        )
+
+
+def _show(response: Response) -> Response:
+    shown: list[tuple[Policy, Standing]] = g.get("rate_limits", [])
+    if shown:
+        policies = (f'"{one.name}";q={one.quota};w={one.window_s}' for one, _ in shown)
+        standings = (
+            f'"{one.name}";r={standing.remaining // WHOLE};t={math.ceil(standing.reset_after_s)}'
+            for one, standing in shown
+        )
+        response.headers["RateLimit-Policy"] = ", ".join(policies)
+        response.headers["RateLimit"] = ", ".join(standings)
+    return response
+
+
+def _limits() -> Limits:
+    found = current_app.extensions.get("fairway.limits")
+    if found is None:
+        found = current_app.extensions.setdefault("fairway.limits", Limits(services().limiter(PURPOSE)))
+    return found  # type: ignore[no-any-return]
+
+
+@cache
+def policies_of(tier: Tier) -> tuple[Policy, ...]:
+    """Return the quotas of an organization of *tier*."""
+    allowance = TIERS[tier]
+    return (
+        Policy("minute", allowance.requests_a_minute, MINUTE_S),
+        Policy("hour", allowance.requests_an_hour, HOUR_S),
+    )
+
+
+def _tier(caller: Caller) -> Tier:
+    if caller.org_id == PLATFORM:
+        return OPERATORS
+    try:
+        return services().registry.get(caller.org_id).tier
+    except NotFound:  # a sign-up whose organization is not made yet
+        return "free"
