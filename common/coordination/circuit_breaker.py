@@ -11,7 +11,7 @@ from typing import Any, Literal
 import redis
 
 from common.coordination.memory import RedisMemory
-from common.coordination.names import escaped, plain
+from common.coordination.names import escaped, optional, plain
 from common.coordination.scripts import Script
 from common.errors import CircuitOpen, Unavailable
 from common.logs import get_logger
@@ -142,7 +142,7 @@ class CircuitBreaker:
     def _call(self, target: Target, verb: str, *own: str) -> Any:
         rules = target.rules
         since_ms = self._memory.since_us() // 1000 if self._memory else 0
-        tenant = target.tenant or target.credential
+        tenant = optional(target.tenant or target.credential)
         arguments = (since_ms, rules.failures, rules.of, round(rules.open_s * 1000), rules.tenants, tenant)
         return self._script(_keys(target), verb, *arguments, *own)
 
@@ -232,7 +232,7 @@ class Guard:
 
 def _keys(target: Target) -> tuple[str, str, str]:
     host = f"{PREFIX}{{{escaped(target.host)}}}"
-    own = ":".join(escaped(part) if part else "" for part in (target.tenant, target.credential))
+    own = f"{optional(target.tenant)}:{optional(target.credential)}"
     return f"{host}:own:{own}", f"{host}:host", f"{host}:opened"
 
 
@@ -245,8 +245,8 @@ def _read(key: str, text: str) -> BreakerState | None:
     is_over = until <= datetime.now(UTC)
     return BreakerState(
         host=plain(host[1:-1]),
-        tenant=plain(tenant) if kind == "own" else None,
-        credential=plain(credential) if kind == "own" else None,
+        tenant=plain(tenant[1:]) if kind == "own" else None,
+        credential=plain(credential[1:]) if kind == "own" else None,
         mode="closed" if mode == "closed" else "half-open" if is_over or mode == "trial" else "open",
         since=datetime.fromtimestamp(int(noted_ms) / 1000, UTC),
         until=None if mode == "closed" else until,

@@ -21,6 +21,7 @@ from common.metrics import LOCK_ATTEMPTS, LOCKS_LOST, SWALLOWED
 TTL_S = 60.0
 TTL_MIN_S = 0.1
 TTL_MAX_S = 24 * 3600.0
+HOLDER_MAX_CHARS = 200
 PREFIX = "fairway:lock:{locks}:held:"
 _FENCES = "fairway:lock:{locks}:fences"
 _ASKED = "fairway:lock:{locks}:asked"
@@ -213,7 +214,7 @@ def _held(name: str, record: Any, left_ms: int) -> Held:
 
 
 def _one_line(holder: str) -> str:
-    return " ".join(holder.split())[:200]
+    return " ".join(holder.encode("utf-8", "replace").decode().split())[:HOLDER_MAX_CHARS]
 
 
 def _text(raw: Any) -> str:

@@ -17,6 +17,11 @@ def escaped(name: str) -> str:
     return quote(name, safe="", errors="surrogatepass")
 
 
+def optional(name: str) -> str:
+    """Return *name* escaped, behind a hyphen, or nothing if there is none: the two are never one key."""
+    return f"-{escaped(name)}" if name else ""
+
+
 def plain(part: str) -> str:
     """Return the name of which `escaped` made *part*."""
     return unquote(part, errors="surrogatepass")

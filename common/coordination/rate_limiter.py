@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import redis
 
 from common.coordination.memory import RedisMemory
-from common.coordination.names import escaped
+from common.coordination.names import escaped, optional
 from common.coordination.scripts import Script
 from common.errors import CostAboveLimit, RateLimited
 from common.metrics import RATE_LIMIT_TAKES, RATE_LIMIT_WAIT_SECONDS
@@ -176,13 +176,13 @@ class RateLimiter:
         else:
             if cost != 1:
                 raise ValueError("Who waits in line takes one permit at a time.")
-            delay_s = int(self._call("turn", key, limits, 1, credential, turn.ticket, turn.party)) / _US
+            delay_s = int(self._call("turn", key, limits, 1, credential, *_own(turn))) / _US
         self._waits.observe(delay_s)
         return delay_s
 
     def withdraw(self, key: str, limits: Limit | Sequence[Limit], turn: Turn) -> bool:
         """Give up a place in line; tell whether there was one."""
-        return bool(self._call("withdraw", key, limits, 1, None, turn.ticket))
+        return bool(self._call("withdraw", key, limits, 1, None, *_own(turn)))
 
     def penalize(self, key: str, seconds: float, *, credential: str | None = None) -> float:
         """Hold back everybody who uses *key*, or only those with *credential*; return for how many seconds.
@@ -219,6 +219,11 @@ class RateLimiter:
         held_by = held if credential is None else f"{held}:{escaped(credential)}"
         states = [f"{own}:{limit.words()[0]}:{limit.per_s:g}" for limit in limits]
         return (*states, held, held_by, f"{own}:turns", f"{own}:deadlines", f"{own}:parties")
+
+
+def _own(turn: Turn) -> tuple[str, str]:
+    """Return ticket and party as the script reads them; a party may be nameless."""
+    return escaped(turn.ticket), optional(turn.party)
 
 
 def _words(limits: tuple[Limit, ...]) -> tuple[tuple[str | int, ...], int]:
