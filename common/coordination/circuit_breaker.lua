@@ -22,22 +22,25 @@ local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local changes = {}
 
+local function save(state)
+  local mode = state.mode == 'half-open' and 'open' or state.mode
+  local text = string.format('%s %.0f %.0f -%s', mode, state.till, now, state.past)
+  redis.call('SET', state.key, text, 'PX', string.format('%.0f', OPEN_MS + KEPT_MS))
+end
+
 local function load(key, which)
   local state = {key = key, which = which, mode = 'closed', till = 0, past = ''}
   local found = redis.call('GET', key)
   if not found then return state end
   local mode, till, noted, past = string.match(found, '^(%a+) (%d+) (%d+) %-([01]*)$')
   if not mode or tonumber(noted) < SINCE then return state end
-  state.mode, state.past = mode, past
-  state.till = math.min(tonumber(till), now + OPEN_MS) -- further away is of a clock that was set back since
+  state.mode, state.past, state.till = mode, past, tonumber(till)
+  if state.till > now + OPEN_MS then -- of a clock that was set back since
+    state.till = now + OPEN_MS
+    save(state)
+  end
   if mode ~= 'closed' and state.till <= now then state.mode = 'half-open' end
   return state
-end
-
-local function save(state)
-  local mode = state.mode == 'half-open' and 'open' or state.mode
-  local text = string.format('%s %.0f %.0f -%s', mode, state.till, now, state.past)
-  redis.call('SET', state.key, text, 'PX', string.format('%.0f', OPEN_MS + KEPT_MS))
 end
 
 local function change(state, mode, till)

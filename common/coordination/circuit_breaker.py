@@ -136,8 +136,9 @@ class CircuitBreaker:
         """Return the next breakers that have a past, and where to go on (0: that was all)."""
         after, keys = self._client.scan(cursor, match=f"{PREFIX}*", count=count, _type="string")
         texts = self._client.mget(keys) if keys else []
-        found = [_read(_text(key), _text(text)) for key, text in zip(keys, texts, strict=True) if text]
-        return int(after), [state for state in found if state is not None]
+        seconds, micros = self._client.time()
+        now = datetime.fromtimestamp(int(seconds) + int(micros) / 1_000_000, UTC)
+        return int(after), [_read(_text(k), _text(text), now) for k, text in zip(keys, texts, strict=True) if text]
 
     def _call(self, target: Target, verb: str, *own: str) -> Any:
         rules = target.rules
@@ -236,18 +237,17 @@ def _keys(target: Target) -> tuple[str, str, str]:
     return f"{host}:own:{own}", f"{host}:host", f"{host}:opened"
 
 
-def _read(key: str, text: str) -> BreakerState | None:
+def _read(key: str, text: str, now: datetime) -> BreakerState:
     host, _, which = key.removeprefix(PREFIX).partition(":")
     mode, till_ms, noted_ms, past = text.split(" ")
     kind, _, own = which.partition(":")
     tenant, _, credential = own.partition(":")
     until = datetime.fromtimestamp(int(till_ms) / 1000, UTC)
-    is_over = until <= datetime.now(UTC)
     return BreakerState(
         host=plain(host[1:-1]),
         tenant=plain(tenant[1:]) if kind == "own" else None,
         credential=plain(credential[1:]) if kind == "own" else None,
-        mode="closed" if mode == "closed" else "half-open" if is_over or mode == "trial" else "open",
+        mode="closed" if mode == "closed" else "half-open" if until <= now or mode == "trial" else "open",
         since=datetime.fromtimestamp(int(noted_ms) / 1000, UTC),
         until=None if mode == "closed" else until,
         last_calls=past[1:],

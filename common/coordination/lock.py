@@ -79,8 +79,7 @@ class Lock:
 
         *holder* is shown to operators. Fences of a name rise from lease to lease, whatever happens to Redis.
         """
-        if not TTL_MIN_S <= ttl_s <= TTL_MAX_S:
-            raise ValueError(f"A lock is held for {TTL_MIN_S} to {TTL_MAX_S} seconds at a time.")
+        _check(ttl_s)
         token = secrets.token_hex(16)
         began_at = datetime.now(UTC)
         fence, left_ms = self._acquire(name, token, round(ttl_s * 1000), holder or self._holder)
@@ -93,6 +92,7 @@ class Lock:
     def renew(self, lease: Lease, ttl_s: float | None = None) -> Lease:
         """Hold it for *ttl_s* more from now, or as long as at first. Raises `LockLost`."""
         ttl_s = lease.ttl_s if ttl_s is None else ttl_s
+        _check(ttl_s)
         began_at = datetime.now(UTC)
         if not self._script(_keys(lease.name), "renew", lease.token, round(ttl_s * 1000)):
             raise LockLost(lease.name)
@@ -200,6 +200,11 @@ class _Renewal:
             LOCKS_LOST.inc()
             log.warning("lock.lost", name=self._lease.name, fence=self._lease.fence)
             self._interrupter.fire()
+
+
+def _check(ttl_s: float) -> None:
+    if not TTL_MIN_S <= ttl_s <= TTL_MAX_S:
+        raise ValueError(f"A lock is held for {TTL_MIN_S} to {TTL_MAX_S} seconds at a time.")
 
 
 def _keys(name: str) -> tuple[str, str, str]:
