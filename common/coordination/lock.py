@@ -82,12 +82,12 @@ class Lock:
         _check(ttl_s)
         token = secrets.token_hex(16)
         began_at = datetime.now(UTC)
-        fence, left_ms = self._acquire(name, token, round(ttl_s * 1000), holder or self._holder)
-        if fence == 0:
+        left_ms, *fence = self._acquire(name, token, round(ttl_s * 1000), holder or self._holder)
+        if not fence:
             self._contended.inc()
             raise LockHeld(f"Somebody else holds the lock {name}.", retry_after_s=left_ms / 1000)
         self._acquired.inc()
-        return Lease(name, token, fence, began_at + timedelta(seconds=ttl_s), ttl_s)
+        return Lease(name, token, _fence(*fence), began_at + timedelta(seconds=ttl_s), ttl_s)
 
     def renew(self, lease: Lease, ttl_s: float | None = None) -> Lease:
         """Hold it for *ttl_s* more from now, or as long as at first. Raises `LockLost`."""
@@ -143,15 +143,15 @@ class Lock:
         names = [plain(_text(key).removeprefix(PREFIX)) for key in keys]
         return int(after), [held for name in names if (held := self.status(name)) is not None]
 
-    def _acquire(self, name: str, token: str, ttl_ms: int, holder: str) -> tuple[int, int]:
+    def _acquire(self, name: str, token: str, ttl_ms: int, holder: str) -> list[Any]:
         answer: tuple[Any, ...] = ()
         for _ in range(_EPOCH_TRIES):
-            first, second = self._script(_keys(name), "acquire", token, ttl_ms, _one_line(holder), *answer)
-            if int(first) >= 0:
-                return int(first), int(second)
+            found: list[Any] = self._script(_keys(name), "acquire", token, ttl_ms, _one_line(holder), *answer)
+            if found[0] >= 0:
+                return found
             epoch = self._next_epoch()
             log.info("lock.epoch_begins", epoch=epoch)
-            answer = (epoch, second)
+            answer = (epoch, found[1])
         raise Unavailable("Redis forgets faster than its locks can be numbered.")
 
     def _release_quietly(self, lease: Lease) -> bool:
@@ -212,10 +212,15 @@ def _keys(name: str) -> tuple[str, str, str]:
 
 
 def _held(name: str, record: Any, left_ms: int) -> Held:
-    _, fence, since_ms, ttl_ms, holder = _text(record).split(" ", 4)
+    _, epoch, number, since_ms, ttl_ms, holder = _text(record).split(" ", 5)
     since = datetime.fromtimestamp(int(since_ms) / 1000, UTC)
     until = datetime.now(UTC) + timedelta(milliseconds=max(0, min(int(left_ms), int(ttl_ms))))
-    return Held(name=name, holder=holder, fence=int(fence), since=since, until=until)
+    return Held(name=name, holder=holder, fence=_fence(epoch, number), since=since, until=until)
+
+
+def _fence(epoch: Any, number: Any) -> int:
+    """Return the one number that both are: 64 bits, of which a JavaScript client would lose some."""
+    return int(epoch) << 32 | int(number)
 
 
 def _one_line(holder: str) -> str:

@@ -17,15 +17,16 @@ LOOK_EVERY_S = 1.0
 CLOCK_MAY_SLIP_S = 2.0
 _US = 1_000_000
 _RUN = re.compile(r"run_id:(\w+)")
+_MARKED = re.compile(r"(?P<run>\w*) (?P<since>\d+) (?P<seen>\d+)")
 log = get_logger()
 
 
 class RedisMemory:
     """Since when one Redis has remembered everything, as all its processes see it: a mark in it says so.
 
-    A restart (also one from a snapshot), a failover, an emptied database and a clock that was set back each begin
-    a new memory. *is_first* is asked then: whether there never was one before, so that nothing can be forgotten.
-    Looked at once in *look_every_s* at most, by whoever asks then: 1 round trip.
+    A restart, a failover, a database that was emptied or put back, and a clock that was set back each begin a new
+    memory. *is_first* is asked then: whether there never was one before, so that nothing can be forgotten.
+    Looked at once in *look_every_s* at most, by whoever asks then: 2 round trips.
     """
 
     def __init__(
@@ -41,6 +42,7 @@ class RedisMemory:
         self._lock = threading.Lock()
         self._look_at = 0.0
         self._since_us = 0
+        self._seen_us = 0
         self._ahead_us: float | None = None
 
     def since_us(self) -> int:
@@ -66,26 +68,27 @@ class RedisMemory:
             pipe.time()
             pipe.info("server")
             pipe.get(MARK)
-            pipe.expire(MARK, MARK_LASTS_S)
-            (seconds, micros), info, mark, _ = pipe.execute(raise_on_error=False)
+            (seconds, micros), info, mark = pipe.execute(raise_on_error=False)
         now_us = int(seconds) * _US + int(micros)
         run = _run(info)  # empty where INFO is refused: then only the mark tells
         since_us = self._read(mark, run, now_us)
         self._ahead_us = now_us - time.monotonic() * _US
         if since_us is None:
             since_us = 1 if self._is_first() else now_us
-            self._client.set(MARK, f"{run} {since_us}", ex=MARK_LASTS_S)
             log.info("redis.memory_begins", run=run[:8])
-        self._since_us = since_us
+        self._client.set(MARK, f"{run} {since_us} {now_us}", ex=MARK_LASTS_S)
+        self._since_us, self._seen_us = since_us, now_us
 
     def _read(self, mark: Any, run: str, now_us: int) -> int | None:
         """Return since when the memory lasts, or `None` if one begins now."""
         text = mark.decode(errors="replace") if isinstance(mark, bytes) else str(mark or "")
-        marked_run, _, since = text.partition(" ")
-        if marked_run != run or not since.isdecimal() or int(since) > now_us:
+        found = _MARKED.fullmatch(text)
+        if found is None or found["run"] != run or int(found["since"]) > now_us:
+            return None
+        if int(found["seen"]) < self._seen_us - CLOCK_MAY_SLIP_S * _US:  # put back to what it was before
             return None
         slipped_us = 0.0 if self._ahead_us is None else self._ahead_us - (now_us - time.monotonic() * _US)
-        return None if slipped_us > CLOCK_MAY_SLIP_S * _US else int(since)
+        return None if slipped_us > CLOCK_MAY_SLIP_S * _US else int(found["since"])
 
 
 def _run(info: Any) -> str:

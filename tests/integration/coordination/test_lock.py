@@ -192,6 +192,24 @@ def test_fences_rise_though_their_numbers_were_put_back(stand: Stand, lock: Lock
     assert lock.acquire("next").fence > max(issued)
 
 
+def test_fences_rise_though_a_running_redis_was_put_back(stand: Stand, lock: Lock) -> None:
+    lock.release(lock.acquire(NAME))
+    snapshot = {key: stand.client.dump(key) for key in stand.client.scan_iter()}
+    issued = []
+    for _ in range(5):
+        stand.advance(0.01)
+        issued.append(lock.acquire(NAME).fence)
+        lock.reset(NAME)
+
+    stand.client.flushall()
+    for name, value in snapshot.items():
+        assert isinstance(value, bytes)
+        stand.client.restore(name, 0, value)
+    stand.advance(0.01)
+
+    assert lock.acquire(NAME).fence > max(issued)
+
+
 def test_an_epoch_that_was_drawn_before_another_loss_is_not_used(stand: Stand) -> None:
     epochs = itertools.count(1)
     slow_is_asking, others_are_done = threading.Event(), threading.Event()
@@ -222,12 +240,12 @@ def test_a_full_epoch_is_followed_by_the_next(stand: Stand, lock: Lock) -> None:
     first = lock.acquire("a")
     fences = stand.client.get("fairway:lock:{locks}:fences")
     assert isinstance(fences, bytes)
-    run, epoch, _ = fences.split(b" ")
-    stand.client.set("fairway:lock:{locks}:fences", b"%s %s %d" % (run, epoch, 2**21 - 2))
+    run, epoch, _, began = fences.split(b" ")
+    stand.client.set("fairway:lock:{locks}:fences", b"%s %s %d %s" % (run, epoch, 2**32 - 2, began))
 
     last, next_one = lock.acquire("b"), lock.acquire("c")
 
-    assert first.fence < last.fence < next_one.fence < 2**53
+    assert first.fence < last.fence < next_one.fence < 2**63
 
 
 def test_a_redis_that_forgets_all_the_time_is_given_up(stand: Stand) -> None:
@@ -397,10 +415,10 @@ def test_a_name_is_bounded(lock: Lock, name: str) -> None:
 
 
 def test_an_answer_that_was_lost_does_not_lock_its_caller_out(lock: Lock) -> None:
-    fence, _ = lock._acquire(NAME, "token", 5000, "")
-    again, _ = lock._acquire(NAME, "token", 5000, "")
+    first = lock._acquire(NAME, "token", 5000, "")
+    again = lock._acquire(NAME, "token", 5000, "")
 
-    assert again == fence
+    assert [int(one) for one in again[1:]] == [int(one) for one in first[1:]]
 
 
 def test_no_key_is_left_after_everything_has_expired(still: Stand, lock_on_still: Lock) -> None:

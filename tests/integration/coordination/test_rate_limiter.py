@@ -326,6 +326,25 @@ def test_a_redis_that_forgot_gives_half_until_it_has_remembered_a_window(stand: 
     assert remembers == 10
 
 
+def test_a_redis_that_was_put_back_gives_half(stand: Stand) -> None:
+    ten = SlidingWindow(10, per_s=20)
+    answers = iter([True, False])
+    memory = RedisMemory(stand.client, is_first=lambda: next(answers), look_every_s=0)
+    limiter = RateLimiter(stand.client, memory=memory)
+    limiter.take("other", ten)
+    snapshot = {key: stand.client.dump(key) for key in stand.client.scan_iter()}
+    stand.advance(2.1)
+    given = sum(limiter.take(KEY, ten).allowed for _ in range(8))
+
+    stand.client.flushall()
+    for name, value in snapshot.items():
+        assert isinstance(value, bytes)
+        stand.client.restore(name, 0, value)
+    after = sum(limiter.take(KEY, ten).allowed for _ in range(11))
+
+    assert (given, after) == (8, 5)
+
+
 def test_the_first_memory_of_all_has_nothing_to_forget(stand: Stand) -> None:
     limiter = RateLimiter(stand.client, memory=RedisMemory(stand.client, is_first=lambda: True))
 
