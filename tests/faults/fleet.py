@@ -12,6 +12,7 @@ from typing import Any
 
 import psutil
 import redis
+from common.probe.call_outside import CallOutside
 from common.probe.have_children import HaveChildren
 from common.probe.leave_marks import LeaveMarks
 from pydantic import SecretStr
@@ -367,6 +368,8 @@ def effects_of(job: Job) -> int:
     match job:
         case LeaveMarks():
             return job.steps
+        case CallOutside():
+            return job.calls
         case HaveChildren():
             return 1
     return 0

@@ -1,5 +1,6 @@
 """The outside probe's handler: each call is a line of the witness, each of its marks is written under the lock."""
 
+import os
 import time
 from contextlib import nullcontext
 
@@ -18,7 +19,7 @@ def call_outside(ctx: Context, job: CallOutside) -> int:
     with ctx.lock(job.lock, job.ttl_s) if job.lock else nullcontext() as lease:
         for call in range(state["next"], job.calls):
             with outside.call():
-                witness(f"call {job.host} {ctx.org_id}", ctx)
+                witness(f"call {job.host} {os.getpid()}", ctx)
                 if job.answer == "ill":
                     raise ConnectionError("the host is ill")
                 if job.answer == "429" and ctx.claim == 1:
