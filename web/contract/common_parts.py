@@ -19,6 +19,10 @@ _IF_NONE_MATCH = {
     "description": "the ETag that the caller has; 304 if it still holds",
 }
 _ECHO = {"X-Request-ID": {"schema": _TEXT}}
+_LIMITS = {
+    "RateLimit-Policy": {"schema": _TEXT, "description": 'each quota: `"minute";q=100;w=60` is 100 in 60 s'},
+    "RateLimit": {"schema": _TEXT, "description": 'how each stands: `"minute";r=99;t=60` is 99 left, all in 60 s'},
+}
 _OF_STATUS: dict[str, dict[str, Any]] = {
     "200": {},
     "202": {"Location": {"schema": _TEXT, "description": "the job"}, "Retry-After": _SECONDS},
@@ -32,7 +36,7 @@ _LINK = {"Link": {"schema": _TEXT, "description": 'the next page, rel="next"; ab
 _REPLAYED = {"Idempotency-Replayed": {"schema": {"const": "true"}, "description": "the first answer again"}}
 
 
-def add(operation: dict[str, Any], method: str) -> None:
+def add(operation: dict[str, Any], method: str, *, is_limited: bool) -> None:
     """Add these headers to *operation*, and 304 to what is single."""
     parameters = operation.setdefault("parameters", [])
     names = {one.get("name") for one in parameters}
@@ -44,7 +48,7 @@ def add(operation: dict[str, Any], method: str) -> None:
         parameters.append(_IF_NONE_MATCH)
         answers["304"] = {"description": "The caller has it already", "headers": _ETAG | _ECHO}
     for status, answer in answers.items():
-        headers = _ECHO | _OF_STATUS.get(status, {}) | answer.get("headers", {})
+        headers = _ECHO | (_LIMITS if is_limited else {}) | _OF_STATUS.get(status, {}) | answer.get("headers", {})
         if status == "200":
             headers |= (_ETAG if is_single else {}) | (_LINK if is_list else {})
         if status == "202" and "Idempotency-Key" in names:

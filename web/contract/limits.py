@@ -85,6 +85,11 @@ def register(app: Flask, settings: Settings) -> None:
         app.after_request(_show)
 
 
+def is_counted(path: str) -> bool:
+    """Tell whether requests to *path* count; what balancers look at all the time does not."""
+    return path not in _UNCOUNTED
+
+
 def limit_attempts(what: str, account: str | None = None) -> None:
     """Count this request as an attempt at *what* from its address, and at *account* from there.
 
@@ -103,7 +108,7 @@ def limit_attempts(what: str, account: str | None = None) -> None:
 
 
 def _count() -> None:
-    if request.path in _UNCOUNTED:
+    if not is_counted(request.path):
         return
     caller = authentication.peek()
     if caller is None:

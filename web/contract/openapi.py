@@ -8,7 +8,7 @@ import marshmallow as ma
 from flask import Flask
 from flask_smorest import Api
 
-from web.contract import common_parts
+from web.contract import common_parts, limits
 from web.contract.json_bodies import BODY_MAX_BYTES, DEPTH_MAX, ITEMS_MAX
 from web.contract.problems import MEDIA_TYPE, STATUSES, TITLES
 from web.contract.shapes import Shape
@@ -68,7 +68,7 @@ def complete(api: Api, app: Flask) -> None:
             operation["security"] = [{"bearer": []}]
         for code in _common_problems(path, method, operation, is_guarded=is_guarded):
             operation["responses"].setdefault(STATUSES[code], problem(code))
-        common_parts.add(operation, method)
+        common_parts.add(operation, method, is_limited=limits.is_counted(path))
     for unused in ("Error", "PaginationMetadata"):
         api.spec.components.schemas.pop(unused, None)
     api.spec.components.responses.clear()
@@ -108,6 +108,8 @@ def _common_problems(path: str, method: str, operation: Mapping[str, Any], *, is
     yield from ("method-not-allowed", "not-acceptable", "invalid", "internal")
     if path != "/healthz" and not path.startswith("/problems/"):
         yield "unavailable"
+    if limits.is_counted(path):
+        yield "too-many-requests"
     if is_guarded:
         yield from ("unauthenticated", "forbidden")
     if "{" in path:
