@@ -6,7 +6,7 @@ import sys
 
 from bench.rig import HERE, ROOT
 
-NAMES = ("accept", "drain", "idle", "imports", "promises", "scale", "memory")
+NAMES = ("accept", "drain", "idle", "imports", "promises", "scale", "memory", "coordination")
 
 
 def main() -> int:

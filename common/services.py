@@ -9,10 +9,12 @@ from pymongo.errors import PyMongoError
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from common.audit import AUDIT_INDEXES, Audit
 from common.caller import Caller
 from common.clock import Clock, SystemClock
 from common.config import Settings
 from common.coordination.circuit_breaker import CircuitBreaker
+from common.coordination.limit_states import LimitStates
 from common.coordination.lock import Lock
 from common.coordination.memory import RedisMemory
 from common.coordination.rate_limiter import RateLimiter
@@ -48,13 +50,20 @@ class Services:
         self._mongo = connect(settings.mongo_url.get_secret_value(), process)
         self.broker = connect_redis(settings.broker_url.get_secret_value())
         self.shared = connect_redis(settings.redis_url.get_secret_value(), timeout_s=SHARED_TIMEOUT_S)
-        indexes = {"jobs": JOBS_INDEXES, "closings": CLOSINGS_INDEXES, "idempotency": IDEMPOTENCY_INDEXES}
+        indexes = {
+            "jobs": JOBS_INDEXES,
+            "closings": CLOSINGS_INDEXES,
+            "idempotency": IDEMPOTENCY_INDEXES,
+            "audit": AUDIT_INDEXES,
+        }
         self.control = ControlPlane(self._mongo, settings.control_database, indexes)
         self.registry = Registry(self.control, self._mongo, settings.data_databases, self.clock)
         self.memory = RedisMemory(self.shared, is_first=self.control.is_first_memory)
         self.locks = Lock(self.shared, next_epoch=self.control.next_lock_epoch, holder=process)
         self.outside_limiter = self.limiter("outside")
         self.breaker = CircuitBreaker(self.shared, memory=self.memory)
+        self.limit_states = LimitStates(self.shared)
+        self.audit = Audit(self.control, self.clock)
         self.lanes = Lanes(self.broker)
         self.jobs = JobStore(self.control, self.clock, lease_s=settings.lease_s, woken=self.lanes.admit_all_soon)
         self.submitter = Submitter(self.control, self.jobs, self.lanes, self.clock)

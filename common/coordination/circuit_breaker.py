@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import TracebackType
@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import redis
 
+from common.coordination.listing import keys_after, text
 from common.coordination.memory import RedisMemory
 from common.coordination.names import escaped, optional, plain
 from common.coordination.scripts import Script
@@ -20,6 +21,7 @@ from common.metrics import BREAKER_CHANGES, BREAKER_REFUSALS, SWALLOWED
 PREFIX = "fairway:breaker:"
 REMEMBERED_S = 0.075
 AWAY_S = 1.0
+_OPENED = ":opened"
 CALLS_MAX = 100
 OPEN_MIN_S = 0.01
 OPEN_MAX_S = 3600.0
@@ -65,6 +67,7 @@ class Target:
 class BreakerState:
     """One breaker as operators see it; *tenant* and *credential* are `None` for a host's own."""
 
+    key: str
     host: str
     tenant: str | None
     credential: str | None
@@ -132,13 +135,24 @@ class CircuitBreaker:
         answer = self._call(target, "note", "")
         return _mode(answer[2]), _mode(answer[3])
 
-    def page(self, cursor: int, count: int) -> tuple[int, list[BreakerState]]:
-        """Return the next breakers that have a past, and where to go on (0: that was all)."""
-        after, keys = self._client.scan(cursor, match=f"{PREFIX}*", count=count, _type="string")
-        texts = self._client.mget(keys) if keys else []
-        seconds, micros = self._client.time()
+    def states(self, after: str = "", limit: int = 100) -> list[BreakerState]:
+        """Return the first breakers that have a past, in the order of their keys, after the key *after*."""
+        keys = [key for key in keys_after(self._client, PREFIX, after, 2 * limit) if not key.endswith(_OPENED)]
+        return self._read(keys)[:limit]
+
+    def state_of(self, key: str) -> BreakerState | None:
+        """Return the breaker of that key, or `None` if it has no past."""
+        is_one = key.startswith(PREFIX) and not key.endswith(_OPENED)
+        return next(iter(self._read([key])), None) if is_one else None
+
+    def _read(self, keys: Sequence[str]) -> list[BreakerState]:
+        try:
+            texts = self._client.mget(keys) if keys else []
+            seconds, micros = self._client.time()
+        except redis.RedisError as error:
+            raise Unavailable("The Redis that breakers are kept in does not answer.") from error
         now = datetime.fromtimestamp(int(seconds) + int(micros) / 1_000_000, UTC)
-        return int(after), [_read(_text(k), _text(text), now) for k, text in zip(keys, texts, strict=True) if text]
+        return [_read(key, text(found), now) for key, found in zip(keys, texts, strict=True) if found]
 
     def _call(self, target: Target, verb: str, *own: str) -> Any:
         rules = target.rules
@@ -234,7 +248,7 @@ class Guard:
 def _keys(target: Target) -> tuple[str, str, str]:
     host = f"{PREFIX}{{{escaped(target.host)}}}"
     own = f"{optional(target.tenant)}:{optional(target.credential)}"
-    return f"{host}:own:{own}", f"{host}:host", f"{host}:opened"
+    return f"{host}:own:{own}", f"{host}:host", f"{host}{_OPENED}"
 
 
 def _read(key: str, text: str, now: datetime) -> BreakerState:
@@ -244,6 +258,7 @@ def _read(key: str, text: str, now: datetime) -> BreakerState:
     tenant, _, credential = own.partition(":")
     until = datetime.fromtimestamp(int(till_ms) / 1000, UTC)
     return BreakerState(
+        key=key,
         host=plain(host[1:-1]),
         tenant=plain(tenant[1:]) if kind == "own" else None,
         credential=plain(credential[1:]) if kind == "own" else None,
@@ -255,7 +270,7 @@ def _read(key: str, text: str, now: datetime) -> BreakerState:
 
 
 def _announce(target: Target, changes: Any) -> None:
-    for change in filter(None, _text(changes).split(",")):
+    for change in filter(None, text(changes).split(",")):
         which, _, mode = change.partition(" ")
         BREAKER_CHANGES.labels(mode).inc()
         log.warning("breaker.changed", host=target.host, of=which, tenant=target.tenant, to=mode)
@@ -267,9 +282,5 @@ def _status(error: BaseException) -> int | None:
 
 
 def _mode(raw: Any) -> Mode:
-    mode = _text(raw)
+    mode = text(raw)
     return "half-open" if mode in {"trial", "half-open"} else "open" if mode == "open" else "closed"
-
-
-def _text(raw: Any) -> str:
-    return raw.decode("utf-8", "replace") if isinstance(raw, bytes) else str(raw)

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import redis
 
 from common.coordination.interrupt import Interrupter
+from common.coordination.listing import keys_after, text
 from common.coordination.names import escaped, plain
 from common.coordination.scripts import Script
 from common.errors import LockHeld, LockLost, Unavailable
@@ -137,11 +138,11 @@ class Lock:
         if renewal.is_lost or not self._release_quietly(lease):
             raise LockLost(name)
 
-    def page(self, cursor: int, count: int) -> tuple[int, list[Held]]:
-        """Return the next locks that are held, and where to go on (0: that was all); about *count* keys a step."""
-        after, keys = self._client.scan(cursor, match=f"{PREFIX}*", count=count)
-        names = [plain(_text(key).removeprefix(PREFIX)) for key in keys]
-        return int(after), [held for name in names if (held := self.status(name)) is not None]
+    def all_held(self, after: str = "", limit: int = 100) -> list[Held]:
+        """Return the first locks that are held, in the order of their escaped names, after the one *after*."""
+        keys = keys_after(self._client, PREFIX, f"{PREFIX}{after}", limit)
+        names = [plain(key.removeprefix(PREFIX)) for key in keys]
+        return [held for name in names if (held := self.status(name)) is not None]
 
     def _acquire(self, name: str, token: str, ttl_ms: int, holder: str) -> list[Any]:
         answer: tuple[Any, ...] = ()
@@ -212,7 +213,7 @@ def _keys(name: str) -> tuple[str, str, str]:
 
 
 def _held(name: str, record: Any, left_ms: int) -> Held:
-    _, epoch, number, since_ms, ttl_ms, holder = _text(record).split(" ", 5)
+    _, epoch, number, since_ms, ttl_ms, holder = text(record).split(" ", 5)
     since = datetime.fromtimestamp(int(since_ms) / 1000, UTC)
     until = datetime.now(UTC) + timedelta(milliseconds=max(0, min(int(left_ms), int(ttl_ms))))
     return Held(name=name, holder=holder, fence=_fence(epoch, number), since=since, until=until)
@@ -225,7 +226,3 @@ def _fence(epoch: Any, number: Any) -> int:
 
 def _one_line(holder: str) -> str:
     return " ".join(holder.encode("utf-8", "replace").decode().split())[:HOLDER_MAX_CHARS]
-
-
-def _text(raw: Any) -> str:
-    return raw.decode("utf-8", "replace") if isinstance(raw, bytes) else str(raw)

@@ -22,6 +22,11 @@ def optional(name: str) -> str:
     return f"-{escaped(name)}" if name else ""
 
 
+def shown(name: str) -> str:
+    """Return *name* as it may be written anywhere: lone surrogates, which no text may hold, become `?`."""
+    return name.encode("utf-8", "replace").decode()
+
+
 def plain(part: str) -> str:
     """Return the name of which `escaped` made *part*."""
     return unquote(part, errors="surrogatepass")

@@ -15,7 +15,7 @@
 -- pair is the base: what has left the window. A permit given at t counts until t + window; t is rounded up to the
 -- resolution, and what falls on one instant shares a pair. 16 bytes a pair, one pair a call at most, at most as many
 -- pairs as permits. What was booked ahead stands there with its future instant.
--- State of a token bucket: string "µs burst", the instant at which it will be full again (GCRA, ITU-T I.371); a
+-- State of a token bucket: string "µs burst permits", the instant at which it will be full again (GCRA, ITU-T I.371); a
 -- permit comes back after a whole number of µs.
 --
 -- Only what every call needs is defined at the top; the rest stands inside functions, because Lua makes each function
@@ -47,7 +47,7 @@ local function give(state, cost, at)
   local key = state.key
   if state.burst then
     state.full = max(state.full, at) + cost * state.each
-    call('SET', key, format('%.0f %d', state.full, state.burst), 'PX', lasts(state.full))
+    call('SET', key, format('%.0f %d %d', state.full, state.burst, state.permits), 'PX', lasts(state.full))
     return
   end
   at = ceil(at / state.resolution) * state.resolution
@@ -142,7 +142,7 @@ local function load_window(key, permits, per, resolution)
 end
 
 local function load_bucket(key, permits, per, burst)
-  local state = {key = key, each = ceil(per / permits), burst = burst, full = now}
+  local state = {key = key, permits = permits, each = ceil(per / permits), burst = burst, full = now}
   local found = call('GET', key)
   if found then state.full = max(now, tonumber(string.match(found, '^%d+')) or 0) end
   local half_full = (burst - max(1, math.floor(burst / 2))) * state.each

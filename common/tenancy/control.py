@@ -20,6 +20,7 @@ _OWN_INDEXES: Mapping[str, Sequence[IndexModel]] = {
     "jobs": (),
     "closings": (),
     "idempotency": (),
+    "audit": (),
     # A fence outlives its job's record, then goes.
     "fences": (IndexModel([("moved_at", ASCENDING)], expireAfterSeconds=100 * 24 * 3600, name="expiry"),),
     "leases": (),
@@ -46,6 +47,7 @@ class ControlPlane:
         self.jobs: Collection[Any] = self._database["jobs"]
         self.closings: Collection[Any] = self._database["closings"]
         self.idempotency: Collection[Any] = self._database["idempotency"]
+        self.audit: Collection[Any] = self._database["audit"]
         self.fences: Collection[Any] = self._database["fences"]
         self.leases: Collection[Any] = self._database["leases"]
         self.signing_keys: Collection[Any] = self._database["signing_keys"]

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from common.coordination import circuit_breaker
-from common.coordination.circuit_breaker import CircuitBreaker, Rules, Target, means_ill
+from common.coordination.circuit_breaker import BreakerState, CircuitBreaker, Rules, Target, means_ill
 from common.coordination.memory import RedisMemory
 from common.errors import CircuitOpen, Unavailable
 from tests.integration.coordination.conftest import Stand, faked, on_clock
@@ -311,11 +311,11 @@ def test_states_are_listed(breaker: CircuitBreaker) -> None:
     call(breaker, Target("well.example", rules=RULES))
     fail(breaker, Target("well.example", rules=RULES), 1)
 
-    found, cursor, steps = [], 0, 0
-    while steps == 0 or cursor:
-        cursor, page = breaker.page(cursor, 3)
-        found, steps = [*found, *page], steps + 1
+    found: list[BreakerState] = []
+    while page := breaker.states(found[-1].key if found else "", 2):
+        found += page
 
+    assert len(found) == 5
     shown = {(one.host, one.tenant, one.mode, one.last_calls) for one in found}
     assert shown == {
         *{("api:{*}", f"tenant-{number}", "open", "") for number in range(3)},

@@ -389,11 +389,10 @@ def test_locks_are_listed_with_who_holds_them(lock: Lock) -> None:
         lock.acquire(name, holder="holder of\nthe  lock")
 
     found: list[Held] = []
-    cursor, steps = 0, 0
-    while steps == 0 or cursor:
-        cursor, page = lock.page(cursor, 10)
-        found, steps = [*found, *page], steps + 1
+    while page := lock.all_held(escaped(found[-1].name) if found else "", 10):
+        found += page
 
+    assert len(found) == len(names)
     assert {one.name for one in found} == names
     assert {one.holder for one in found} == {"holder of the lock"}
     assert all(one.since <= one.until for one in found)
