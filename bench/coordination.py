@@ -40,7 +40,7 @@ def main() -> None:
         _lock(client, lock)
         _breaker(client, CircuitBreaker(client, memory=memory))
         client.flushdb()
-        _memory(client, limiter, made.redis.url(3))
+        _memory(client, made.redis.url(3))
         client.close()
 
 
@@ -58,12 +58,13 @@ def _limiter(client: "redis.Redis", limiter: RateLimiter, url: str) -> None:
     show("take, one window / empty EVALSHA", bare, lambda: limiter.take("one", one), 0.8)
     show("take, one bucket / empty EVALSHA", bare, lambda: limiter.take("bucket", bucket), 0.8)
     show("take, three windows / empty EVALSHA", bare, lambda: limiter.take("three", three), 0.65)
-    show(
-        "take of 1,000 a minute / limits' moving window",
-        lambda: theirs.hit(item, "tenant"),
-        lambda: limiter.take("tenant", ours),
-        1.0,
-    )
+    show("take / limits' moving window", lambda: theirs.hit(item, "a"), lambda: limiter.take("a", ours), 1.0)
+
+    def hit_and_look() -> None:
+        theirs.hit(item, "b")
+        theirs.get_window_stats(item, "b")
+
+    show("take / the same, with what is left and when", hit_and_look, lambda: limiter.take("b", ours), 1.0)
 
 
 def _lock(client: "redis.Redis", lock: Lock) -> None:
@@ -96,8 +97,8 @@ def _breaker(client: "redis.Redis", breaker: CircuitBreaker) -> None:
     show("guard of a closed breaker / PING", client.ping, guarded, 10.0)
 
 
-def _memory(client: "redis.Redis", limiter: RateLimiter, url: str) -> None:
-    exact = SlidingWindow(AN_HOUR, per_s=3600)
+def _memory(client: "redis.Redis", url: str) -> None:
+    limiter, exact = RateLimiter(client), SlidingWindow(AN_HOUR, per_s=3600)
     for _ in range(AN_HOUR):
         limiter.take("full", exact)
     theirs, item = MovingWindowRateLimiter(RedisStorage(url)), peer.RateLimitItemPerHour(AN_HOUR)

@@ -3,15 +3,15 @@
 --
 -- KEYS  1..n     one a limit, as under "State"
 --       n+1      held       string  "until since": nobody may go (an outside 429)
---       n+2      held by    string  the same for one credential; the key n+1 again if there is none
---       n+3      turns      zset    ticket -> round: who waits for a permit, in the order of service
---       n+4      deadlines  zset    ticket -> µs: until when a place in that order is kept
---       n+5      parties    zset    party -> last round given to it; "v" -> the round served last
+--       n+2      turns      zset    ticket -> round: who waits for a permit, in the order of service
+--       n+3      deadlines  zset    ticket -> µs: until when a place in that order is kept
+--       n+4      parties    zset    party -> last round given to it; "v" -> the round served last
+--       n+5      held by    string  as held, for one credential; left out without one
 -- ARGV  1 verb, 2 cost in permits, 3 µs since when this Redis remembers (0: always), 4 n,
 --       then for each limit: "window" or "bucket", permits, µs, and resolution in µs or burst in permits; then the
 --       verb's own
 --
--- State of a sliding window: list of permits, then pairs of (µs, permits ever given by then, modulo 10^9). The first
+-- State of a sliding window: list of permits (for operators, as it was lately), then pairs of (µs, permits ever given by then, modulo 10^9). The first
 -- pair is the base: what has left the window. A permit given at t counts until t + window; t is rounded up to the
 -- resolution, and what falls on one instant shares a pair. 16 bytes a pair, one pair a call at most, at most as many
 -- pairs as permits. What was booked ahead stands there with its future instant.
@@ -28,8 +28,8 @@
 -- set back since, and is dropped with the same caution.
 
 local VERB, COST, SINCE, COUNT = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
-local HELD, HELD_BY, TURNS = KEYS[COUNT + 1], KEYS[COUNT + 2], KEYS[COUNT + 3]
-local DEADLINES, PARTIES = KEYS[COUNT + 4], KEYS[COUNT + 5]
+local HELD, TURNS, DEADLINES, PARTIES = KEYS[COUNT + 1], KEYS[COUNT + 2], KEYS[COUNT + 3], KEYS[COUNT + 4]
+local HELD_BY = KEYS[COUNT + 5] or HELD
 
 local MODULUS = 1000000000
 local HELD_MOST = 3600 * 1000000
@@ -54,15 +54,19 @@ local function give(state, cost, at)
   state.total = (state.total + cost) % MODULUS
   if state.first and state.last == at then
     call('LSET', key, -1, state.total)
-  elseif state.noted then
+  elseif state.base then
     call('RPUSH', key, format('%.0f', at), state.total)
   else
     call('RPUSH', key, state.permits, 0, 0, format('%.0f', at), state.total)
-    state.noted = state.permits
+    state.base = 0
   end
-  if not state.first or state.first == at then state.first, state.first_total = at, state.total end
+  state.first = state.first or at
+  -- Kept for an eighth longer than it has to be, so that not every call has to say so again.
+  local eighth = state.per / 8
+  if at - state.last >= eighth or math.floor(at / eighth) ~= math.floor(state.last / eighth) then
+    call('PEXPIRE', key, lasts(at + state.per + eighth))
+  end
   state.last = at
-  call('PEXPIRE', key, lasts(at + state.per))
 end
 
 -- What is rarely needed of a sliding window.
@@ -93,38 +97,43 @@ local function upkeep(state)
     local left = last_pair(function(at) return at <= now - state.per end)
     call('LTRIM', key, 1 + 2 * left, -1)
     call('LPUSH', key, state.permits)
-    local head = call('LRANGE', key, 2, 4)
-    state.base, state.first, state.first_total = tonumber(head[1]), tonumber(head[2]), tonumber(head[3])
+    local head = call('LRANGE', key, 2, 3)
+    state.base, state.first = tonumber(head[1]), tonumber(head[2])
   end
 
   -- The instant at which *over* of the permits that count now will have left the window.
   function mend.free_at(over)
-    local left = last_pair(function(_, total) return (total - state.base) % MODULUS < over end)
-    return pair(left + 1) + state.per
+    local at, total = pair(1)
+    if (total - state.base) % MODULUS < over then
+      at = pair(1 + last_pair(function(_, so_far) return (so_far - state.base) % MODULUS < over end))
+    end
+    return at + state.per
   end
 
   -- Count what may have been forgotten: all but half of the permits, as given at the instant *since*.
   function mend.distrust(since)
-    local used = (state.total - state.base) % MODULUS
+    local used = (state.total - (state.base or 0)) % MODULUS
     local missing = state.permits - max(1, math.floor(state.permits / 2)) - used
     if missing > 0 then give(state, missing, since) end
   end
 
   function mend.drop()
     call('DEL', key)
-    state.noted, state.base, state.total, state.last, state.first = nil, 0, 0, 0, nil
+    state.base, state.total, state.last, state.first = false, 0, 0, false
   end
 
   return mend
 end
 
 local function load_window(key, permits, per, resolution)
-  local state = {key = key, permits = permits, per = per, resolution = resolution, base = 0, total = 0, last = 0}
-  local head = call('LRANGE', key, 0, 4)
-  if head[1] then
-    local tail = head[4] and call('LRANGE', key, -2, -1) or {head[2], head[3]}
-    state.noted, state.base = tonumber(head[1]), tonumber(head[3])
-    state.first, state.first_total = tonumber(head[4]), tonumber(head[5])
+  local state = {
+    key = key, permits = permits, per = per, resolution = resolution, -- all at once: a table that grows is slow
+    base = false, first = false, last = 0, total = 0,
+  }
+  local tail = call('LRANGE', key, -2, -1)
+  if tail[1] then
+    local head = call('LRANGE', key, 2, 3)
+    state.base, state.first = tonumber(head[1]), tonumber(head[2])
     state.last, state.total = tonumber(tail[1]), tonumber(tail[2])
     if not (state.base and state.last and state.total) or state.last > now + longest + resolution then
       local mend = upkeep(state)
@@ -133,8 +142,6 @@ local function load_window(key, permits, per, resolution)
     end
     if state.first and state.first <= now - per then
       upkeep(state).forget_left()
-    elseif state.noted and state.noted ~= permits then
-      call('LSET', key, 0, permits)
     end
   end
   if SINCE > state.last and SINCE + per > now then upkeep(state).distrust(SINCE) end
@@ -160,17 +167,15 @@ local function wait_of(state, cost)
     whole = ceil(cost / state.permits) - 1
     cost = cost - whole * state.permits
   end
-  local over = (state.total - state.base) % MODULUS + cost - state.permits
+  local over = (state.total - (state.base or 0)) % MODULUS + cost - state.permits
   if over <= 0 then return booked + whole * state.per end
-  local enough = (state.first_total - state.base) % MODULUS >= over
-  local free_at = enough and state.first + state.per or upkeep(state).free_at(over)
-  return max(free_at - now, booked) + whole * state.per
+  return max(upkeep(state).free_at(over) - now, booked) + whole * state.per
 end
 
 -- Permits left of one limit, and µs until all of it is free.
 local function standing(state)
   if state.burst then return max(0, state.burst - ceil((state.full - now) / state.each)), state.full - now end
-  local used = (state.total - state.base) % MODULUS
+  local used = (state.total - (state.base or 0)) % MODULUS
   return max(0, state.permits - used), used > 0 and max(0, state.last + state.per - now) or 0
 end
 

@@ -216,9 +216,9 @@ class RateLimiter:
     def _make_keys(self, key: str, limits: tuple[Limit, ...], credential: str | None) -> tuple[str, ...]:
         own = f"{self._prefix}:{{{escaped(key)}}}"
         held = f"{own}:held"
-        held_by = held if credential is None else f"{held}:{escaped(credential)}"
+        held_by = () if credential is None else (f"{held}:{escaped(credential)}",)
         states = [f"{own}:{limit.words()[0]}:{limit.per_s:g}" for limit in limits]
-        return (*states, held, held_by, f"{own}:turns", f"{own}:deadlines", f"{own}:parties")
+        return (*states, held, f"{own}:turns", f"{own}:deadlines", f"{own}:parties", *held_by)
 
 
 def _own(turn: Turn) -> tuple[str, str]:
@@ -236,12 +236,12 @@ def _words(limits: tuple[Limit, ...]) -> tuple[tuple[str | int, ...], int]:
 
 def _verdict(answer: Sequence[int]) -> Verdict:
     standings = _standings(answer[2:])
-    tightest = min(standings)
+    tightest = standings[0] if len(standings) == 1 else min(standings)
     return Verdict(answer[0] == 1, tightest[0], answer[1] / _US, tightest[1], standings)
 
 
 def _standings(flat: Sequence[int]) -> tuple[Standing, ...]:
-    return tuple([Standing(left, reset_us / _US) for left, reset_us in zip(flat[::2], flat[1::2], strict=True)])
+    return tuple([Standing(flat[i], flat[i + 1] / _US) for i in range(0, len(flat), 2)])
 
 
 def _check(permits: int, per_s: float) -> None:
