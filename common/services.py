@@ -113,17 +113,8 @@ class Services:
         """
         check(self._mongo)
         self.keys  # noqa: B018 (a missing key file is found at the start, not at the first secret)
-        try:
-            policy = self.broker.config_get("maxmemory-policy").get("maxmemory-policy")
-        except redis.ResponseError:
-            return  # CONFIG is not ours to ask there; the deployment sets the policy
-        except redis.RedisError:
-            return
-        if policy != "noeviction":
-            raise Misconfigured(
-                f"The broker's Redis evicts ({policy}) and would drop waiting jobs' places silently. "
-                "Set maxmemory-policy to noeviction."
-            )
+        _refuse_eviction(self.broker, "The broker's Redis", "waiting jobs' places")
+        _refuse_eviction(self.shared, "The Redis of limits and locks", "locks that are held")
 
     def probe(self) -> tuple[bool, Sequence[str]]:
         """Tell whether MongoDB has a primary, and name what else is missing (Redis, a queue's workers)."""
@@ -145,6 +136,17 @@ class Services:
         self._mongo.close()
         self.broker.close()
         self.shared.close()
+
+
+def _refuse_eviction(client: "redis.Redis", what: str, lost: str) -> None:
+    try:
+        policy = client.config_get("maxmemory-policy").get("maxmemory-policy")
+    except redis.RedisError:
+        return  # it is away, or CONFIG is not ours to ask there and the deployment sets the policy
+    if policy != "noeviction":
+        raise Misconfigured(
+            f"{what} evicts ({policy}) and would drop {lost} silently. Set maxmemory-policy to noeviction."
+        )
 
 
 def connect_redis(url: str, *, timeout_s: float = 3.0) -> "redis.Redis":

@@ -28,6 +28,10 @@ def application() -> Flask:
 def main(settings: Settings) -> None:
     """Check what the API stands on, prepare it, and serve until SIGTERM or SIGINT."""
     _log_through(settings)
+    if settings.rate_limits == "off":
+        log.warning(
+            "rate_limits.off", advice="for tests and benchmarks only: anybody may ask as often as they like"
+        )
     services = Services.open(settings, process="api:main")
     services.prepare()
     _greet_operator(services)

@@ -15,6 +15,11 @@ import redis
 from common.probe.leave_marks import LeaveMarks
 
 from common.config import Settings
+from common.coordination.circuit_breaker import CircuitBreaker, Target
+from common.coordination.limit_states import LimitStates
+from common.coordination.lock import Lock
+from common.coordination.memory import MARK, RedisMemory
+from common.coordination.rate_limiter import RateLimiter, SlidingWindow, Turn
 from common.services import Services
 from deploy.compose.make_secrets import main as make_secrets
 from deploy.local.servers import Server, free_port, redis_server
@@ -25,14 +30,16 @@ from workers import runner
 
 @dataclass(frozen=True)
 class Guarded:
-    """A broker with the compose file's users."""
+    """A Redis with the compose file's users of that name."""
 
+    name: str
     port: int
     secrets: Path
 
     def url(self, user: str) -> str:
         """Return the address for *user*."""
-        return (self.secrets / f"broker_url_{user}").read_text().replace("@broker:6379", f"@127.0.0.1:{self.port}")
+        url = (self.secrets / f"{self.name}_url_{user}").read_text()
+        return url.replace(f"@{self.name}:6379", f"@127.0.0.1:{self.port}")
 
     def client(self, user: str) -> redis.Redis:
         """Return a client of *user*."""
@@ -41,14 +48,25 @@ class Guarded:
 
 @pytest.fixture
 def guarded() -> Iterator[Guarded]:
-    """Run a Redis with the ACL file that the secrets' maker makes."""
+    """Run a broker with the ACL file that the secrets' maker makes."""
+    yield from run("broker")
+
+
+@pytest.fixture
+def guarded_redis() -> Iterator[Guarded]:
+    """Run the other Redis with its ACL file."""
+    yield from run("redis")
+
+
+def run(name: str) -> Iterator[Guarded]:
+    """Run the Redis of that name."""
     folder = Path(tempfile.mkdtemp(prefix="fairway-acl-"))
     make_secrets(folder / "secrets")
     port = free_port()
     command = [redis_server(), "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(folder)]
-    command += ["--maxmemory-policy", "noeviction", "--aclfile", str(folder / "secrets" / "broker_acl")]
-    made = Guarded(port, folder / "secrets")
-    password = (folder / "secrets" / "broker_health").read_text()
+    command += ["--maxmemory-policy", "noeviction", "--aclfile", str(folder / "secrets" / f"{name}_acl")]
+    made = Guarded(name, port, folder / "secrets")
+    password = (folder / "secrets" / f"{name}_health").read_text()
 
     def answers() -> bool:
         try:
@@ -85,6 +103,30 @@ def test_a_user_may_do_no_more_than_its_work(guarded: Guarded, user: str, comman
 
     with pytest.raises(redis.exceptions.NoPermissionError):
         client.execute_command(*command)
+
+
+@pytest.mark.parametrize("user", ["api", "worker", "sweeper"])
+def test_each_service_coordinates_as_its_own_user(guarded_redis: Guarded, user: str) -> None:
+    client = guarded_redis.client(user)
+    memory = RedisMemory(client, look_every_s=0)
+    limiter, lock = RateLimiter(client, "api", memory=memory), Lock(client)
+    breaker, target = CircuitBreaker(client, memory=memory), Target("api.example")
+    limit = SlidingWindow(2, per_s=60)
+
+    for turn in (None, Turn("a", "1"), Turn("b", "2")):
+        limiter.reserve("api.example", limit, turn=turn)
+    limiter.penalize("api.example", 5, credential="key")
+    with lock.hold("source", 5) as lease, breaker.guard(target):
+        assert [one.fence for one in lock.all_held()] == [lease.fence]
+    breaker.reset(target)
+    states = LimitStates(client).all_of()
+
+    assert {(one.name, one.permits) for one in states} == {("api.example", 2), ("api.example", None)}
+    assert breaker.states() == []
+    mark = client.get(MARK)
+    assert isinstance(mark, bytes)
+    assert not mark.startswith(b" ")  # the server's run is known, without which a restart would go unnoticed
+    assert lock.reset("source") is None
 
 
 def test_nobody_gets_in_without_a_user(guarded: Guarded) -> None:
