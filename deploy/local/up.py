@@ -6,7 +6,7 @@ import threading
 from contextlib import suppress
 from types import FrameType
 
-from common.config import current
+from common.config import PREFIX, current
 from common.errors import Misconfigured
 from deploy.local.stack import Stack
 
@@ -74,10 +74,18 @@ def _introduce(stack: Stack, console: Console) -> None:
     console.say("up", f"Flower   {stack.flower_url}   sign in as {settings.operator_email}, {_flower_hint(stack)}")
     console.say("up", f"metrics  http://{settings.metrics_host}:{settings.metrics_port}/metrics")
     console.say("up", f"data     {settings.data_dir.resolve()}")
+    console.say("up", f"operate  {_operate(stack)}")
     if stack.operator_password is not None:
         console.say(
             "up", f"operator {settings.operator_email} may sign in with {stack.operator_password} (shown once)"
         )
+
+
+def _operate(stack: Stack) -> str:
+    """Return the command that shows what this stack's operator may see; its addresses change with each start."""
+    names = ("mongo_url", "redis_url", "broker_url")
+    given = (f"{PREFIX}{name.upper()}='{getattr(stack.settings, name).get_secret_value()}'" for name in names)
+    return f"{' '.join(given)} .venv/bin/python -m web.operate locks"
 
 
 def _flower_hint(stack: Stack) -> str:
