@@ -58,7 +58,7 @@ class Services:
         }
         self.control = ControlPlane(self._mongo, settings.control_database, indexes)
         self.registry = Registry(self.control, self._mongo, settings.data_databases, self.clock)
-        self.memory = RedisMemory(self.shared, is_first=self.control.is_first_memory)
+        self.memory = RedisMemory(self.shared, is_first=self._is_first_memory)
         self.locks = Lock(self.shared, next_epoch=self.control.next_lock_epoch, holder=process)
         self.outside_limiter = self.limiter("outside")
         self.breaker = CircuitBreaker(self.shared, memory=self.memory)
@@ -92,6 +92,9 @@ class Services:
     def limiter(self, purpose: str) -> RateLimiter:
         """Return the rate limiter of one purpose; make it once, and keep it."""
         return RateLimiter(self.shared, purpose, memory=self.memory)
+
+    def _is_first_memory(self) -> bool:
+        return self.control.is_first_memory(self.clock.now())
 
     def submit(self, caller: Caller, job: Job, **options: Any) -> JobRecord:
         """Accept *job* for *caller*; the options and errors are those of `Submitter.submit`."""

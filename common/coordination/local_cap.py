@@ -9,6 +9,7 @@ from common.coordination.rate_limiter import Limit, Standing, Verdict
 
 SHARE = 0.25
 KEYS_MOST = 10_000
+_ROUNDING_S = 1e-6
 
 
 class LocalCap:
@@ -27,12 +28,14 @@ class LocalCap:
         with self._lock:
             buckets = [_Bucket(limit, self._full_at.get((key, limit.per_s), 0.0), now) for limit in limits]
             wait_s = max(bucket.wait_s(cost) for bucket in buckets)
-            if wait_s <= 0:
+            if wait_s <= _ROUNDING_S:
                 for limit, bucket in zip(limits, buckets, strict=True):
                     self._remember((key, limit.per_s), bucket.take(cost))
         standings = tuple(bucket.standing() for bucket in buckets)
         tightest = min(standings)
-        return Verdict(wait_s <= 0, tightest.remaining, max(0.0, wait_s), tightest.reset_after_s, standings)
+        return Verdict(
+            wait_s <= _ROUNDING_S, tightest.remaining, max(0.0, wait_s), tightest.reset_after_s, standings
+        )
 
     def _remember(self, place: tuple[str, float], full_at: float) -> None:
         self._full_at[place] = full_at
@@ -62,4 +65,4 @@ class _Bucket:
     def standing(self) -> Standing:
         """Return what is left."""
         owed_s = self._full_at - self._now
-        return Standing(max(0, int(self._permits - owed_s / self._each_s)), owed_s)
+        return Standing(max(0, int(self._permits - owed_s / self._each_s + _ROUNDING_S)), owed_s)

@@ -1,6 +1,7 @@
 """The control plane: the shared collections that know organizations, people and jobs."""
 
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 import pymongo
@@ -64,13 +65,19 @@ class ControlPlane:
         )
         return int(found["number"])
 
-    def is_first_memory(self) -> bool:
-        """Tell whether no Redis has begun to remember before, and note that one does now; if unsure, say no."""
+    def is_first_memory(self, now: datetime) -> bool:
+        """Tell whether no Redis remembered anything before, within seconds of that being so; if unsure, say no.
+
+        Several processes of a new installation ask at about the same moment, and all of them are told yes.
+        """
+        at_first = {"$setOnInsert": {"at": now}}
         try:
-            begun = self.platform_state.update_one({"_id": "redis_memory"}, {"$inc": {"begun": 1}}, upsert=True)
+            found: Any = self.platform_state.find_one_and_update(
+                {"_id": "redis_memory"}, at_first, upsert=True, return_document=ReturnDocument.AFTER
+            )
         except PyMongoError:
             return False
-        return begun.upserted_id is not None
+        return bool(now - found["at"] < _FIRST_LASTS)
 
     def somebody_sweeps(self) -> bool:
         """Tell whether a sweeper leads at this moment."""
@@ -105,4 +112,5 @@ def ensure_collection(database: Any, name: str, indexes: Sequence[IndexModel]) -
 
 
 _NAMESPACE_EXISTS = 48
+_FIRST_LASTS = timedelta(seconds=10)
 _TRANSACTION_S = 20
