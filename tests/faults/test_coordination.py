@@ -55,21 +55,23 @@ def test_a_deferred_job_is_offered_in_time(fleet: Fleet) -> None:
 
 
 def test_a_frozen_holder_of_a_lock_writes_nothing(fleet: Fleet) -> None:
-    job = CallOutside(host=HOST, calls=8, permits=1000, lock="source", ttl_s=0.5, pause_s=0.15)
+    job = CallOutside(host=HOST, calls=8, permits=1000, lock="source", ttl_s=0.4, pause_s=0.1)
     (first,) = fleet.submit(job)
     until(lambda: fleet.marks() >= 2, "the first marks", report=fleet.report)
     holder = holder_of(fleet, first)
     with fleet.fault("holder of a lock frozen past its TTL"):
         os.kill(holder, SIGSTOP)
-        (second,) = fleet.submit(job)
-        until(lambda: reread(fleet, [second])[0].is_final, "the next holder", report=fleet.report)
-        os.kill(holder, SIGCONT)
+        marks = fleet.marks()
+        (second,) = fleet.submit(CallOutside(host=HOST, permits=1000, lock="source"))
+        until(lambda: reread(fleet, [second])[0].is_final, "the next holder", LEASE_S, report=fleet.report)
+        os.kill(holder, SIGCONT)  # before its lease is over: only the lock's fence is in its way
 
     fleet.settle()
     fleet.check()
     frozen = reread(fleet, [first])[0]
-    assert frozen.state == "succeeded"
-    assert frozen.losses + frozen.attempt + frozen.claims > 1  # its first run did not end well
+    assert fleet.marks() == 8 + 1
+    assert marks >= 2
+    assert (frozen.losses, [error["code"] for error in frozen.errors]) == (0, ["lock-lost"])
 
 
 def test_waiting_for_a_lock_costs_no_attempt(fleet: Fleet) -> None:
