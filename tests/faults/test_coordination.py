@@ -2,7 +2,6 @@
 
 import itertools
 import os
-import statistics
 from collections import defaultdict
 
 import pytest
@@ -40,18 +39,21 @@ def test_jobs_that_wait_for_a_limit_hold_no_worker(fleet: Fleet) -> None:
 
 def test_a_deferred_job_is_offered_in_time(fleet: Fleet) -> None:
     wait_s = 0.4
-    fleet.submit(LeaveMarks(trouble="defer", defer_s=wait_s), 40)
-    fleet.settle()
+    for _ in range(8):  # as many at a time as there are slots: one is free whenever a job is due
+        fleet.submit(LeaveMarks(trouble="defer", defer_s=wait_s), 4)
+        fleet.settle()
     fleet.check()
 
     starts = defaultdict(list)
     for line in fleet.witness.lines():
         if line.what == "start":
             starts[line.job_id].append(line.at)
+    # From the handler's own first line to its next: two ends and a claim are in it besides.
     late = sorted(second - first - wait_s for first, second in starts.values())
-    # Forty wait for four slots: what is measured is the better half, for which a slot was free.
+    print(f"offered late, in ms: {[round(1000 * one) for one in late]}")  # noqa: T201 (shown by -s, and on a failure)
     assert late[0] > -0.01
-    assert statistics.median(late[:20]) <= LATE_AT_MOST_S, late
+    # On a machine that does other things too, some are late; a poll each second would leave one of ten in time.
+    assert late[len(late) // 2] <= LATE_AT_MOST_S, late
 
 
 def test_a_frozen_holder_of_a_lock_writes_nothing(fleet: Fleet) -> None:
