@@ -8,7 +8,7 @@ import hashlib
 import math
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, TypeVar
@@ -18,7 +18,7 @@ from flask import Flask, Response, current_app, g, request
 from common.caller import Caller
 from common.config import Settings
 from common.coordination.local_cap import LocalCap
-from common.coordination.rate_limiter import RateLimiter, SlidingWindow, Standing, Verdict
+from common.coordination.rate_limiter import Limit, RateLimiter, SlidingWindow, Standing, Verdict
 from common.errors import NotFound, TooMany, Unavailable
 from common.ids import PLATFORM
 from common.metrics import RATE_LIMITS_ALONE
@@ -63,17 +63,32 @@ class Limits:
     def __init__(self, limiter: RateLimiter) -> None:
         self._limiter = limiter
         self._cap = LocalCap()
-        self._lock = threading.Lock()
+        self._probe = threading.Lock()
+        self._is_alone = False
         self._alone_until = 0.0
 
     def take(self, key: str, policies: tuple[Policy, ...], cost: int) -> Verdict:
         """Take *cost* tenths from every policy of *key*, or none; never raises for a Redis that is away."""
         limits = [policy.limit for policy in policies]
-        if time.monotonic() >= self._alone_until:
-            try:
-                return self._limiter.take(key, limits, cost)
-            except Unavailable:
-                self._alone_until = time.monotonic() + _QUIET_S
+        if not self._is_alone:
+            return self._try(key, limits, cost)
+        if time.monotonic() >= self._alone_until and self._probe.acquire(blocking=False):
+            try:  # one request at a time pays for finding out whether it is back
+                return self._try(key, limits, cost)
+            finally:
+                self._probe.release()
+        return self._take_alone(key, limits, cost)
+
+    def _try(self, key: str, limits: Sequence[Limit], cost: int) -> Verdict:
+        try:
+            verdict = self._limiter.take(key, limits, cost)
+        except Unavailable:
+            self._is_alone, self._alone_until = True, time.monotonic() + _QUIET_S
+            return self._take_alone(key, limits, cost)
+        self._is_alone = False
+        return verdict
+
+    def _take_alone(self, key: str, limits: Sequence[Limit], cost: int) -> Verdict:
         RATE_LIMITS_ALONE.labels(PURPOSE).inc()
         return self._cap.take(key, limits, cost)
 

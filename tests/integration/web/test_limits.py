@@ -16,6 +16,7 @@ from common.services import Services
 from tests.integration.conftest import caller_of, make_organization
 from tests.integration.web.conftest import Member, problem_of
 from web.app import create_app
+from web.contract import limits
 
 Remote = Callable[..., TestResponse]
 SIGN_IN = {"organization": "nobody", "email": "ada@acme.example", "password": "a guess"}
@@ -185,6 +186,18 @@ def test_while_redis_is_away_each_process_has_a_lower_cap(
     assert codes.count(200) in {25, 26}  # one comes back every 2.4 s
     assert codes[-1] == 429
     assert [from_address("192.0.2.1").status_code for _ in range(2)] == [401, 429]
+
+
+def test_the_shared_limit_is_back_when_redis_is(admin: Member, monkeypatch: pytest.MonkeyPatch) -> None:
+    def away(*_: object, **__: object) -> None:
+        raise Unavailable("away")
+
+    monkeypatch.setattr(limits, "_QUIET_S", 0.0)
+    with monkeypatch.context() as redis_away:
+        redis_away.setattr(RateLimiter, "take", away)
+        alone = left(admin("GET", "/v1/jobs"))
+
+    assert (alone, left(admin("GET", "/v1/jobs"))) == (24, 99)
 
 
 def test_the_token_of_a_sign_up_counts_like_a_free_organization(limited: Services, app: Flask) -> None:
