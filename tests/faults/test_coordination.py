@@ -76,6 +76,7 @@ def test_a_frozen_holder_of_a_lock_writes_nothing(fleet: Fleet) -> None:
     assert (frozen.losses, [error["code"] for error in frozen.errors]) == (0, ["lock-lost"])
 
 
+@pytest.mark.slow
 def test_waiting_for_a_lock_costs_no_attempt(fleet: Fleet) -> None:
     jobs = fleet.submit(CallOutside(host=HOST, calls=2, permits=1000, lock="source", pause_s=0.05), 12)
 
@@ -86,6 +87,7 @@ def test_waiting_for_a_lock_costs_no_attempt(fleet: Fleet) -> None:
     assert all(ended <= begun + 0.02 for (_, ended), (begun, _) in itertools.pairwise(spans))
 
 
+@pytest.mark.slow
 def test_retry_after_holds_back_one_credential(fleet: Fleet) -> None:
     told = fleet.submit(CallOutside(host=HOST, credential="bad", answer="429", per_s=2.0, permits=100))
     until(lambda: len(calls(fleet)) == 1, "the 429", report=fleet.report)
@@ -100,6 +102,7 @@ def test_retry_after_holds_back_one_credential(fleet: Fleet) -> None:
     assert times[1] - times[0] >= 2.0
 
 
+@pytest.mark.slow
 def test_an_ill_host_is_left_alone(fleet: Fleet) -> None:
     jobs = fleet.submit(
         CallOutside(host="ill.example", answer="ill", permits=1000), 12, ends=("failed", "succeeded")
