@@ -104,6 +104,9 @@ class Mongo(Server):
             *(mongod(), "--dbpath", str(folder / "mongo"), "--port", str(self.port), "--bind_ip", "127.0.0.1"),
             *("--replSet", REPLICA_SET, "--noscripting", "--nounixsocket", "--wiredTigerCacheSizeGB", "0.5"),
             *("--setParameter", "diagnosticDataCollectionEnabled=false"),
+            # What is dropped goes with the next checkpoint: kept for five minutes, the files of many short-lived
+            # databases are more than a process may open, and mongod aborts.
+            *("--setParameter", "minSnapshotHistoryWindowInSeconds=1"),
             # A second net under the sweep, which aborts what a dead process left open.
             *("--setParameter", "transactionLifetimeLimitSeconds=30"),
         ]
