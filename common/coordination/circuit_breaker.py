@@ -96,11 +96,11 @@ class CircuitBreaker:
             response.raise_for_status()
         # CircuitOpen: it was not called; raise Defer(error.retry_after_s)
 
-    A closed breaker is remembered for 75 ms, so that `guard` costs a round trip only that often: for so long calls
-    may still go to a host that others found ill, and successes are told late. A failure is told at once. While
-    Redis does not answer, calls go on (each has its own timeouts; nothing is lost by trying), and a second later
-    it is asked again. *ill* decides which errors count; with *memory*, a breaker whose past Redis may have lost
-    opens at its first failure.
+    A breaker's state is remembered for 75 ms, so that `guard` costs a round trip only that often: for so long calls
+    may still go to a host that others found ill, or not yet to one that is well, and successes are told late. A
+    failure is told at once. While Redis does not answer, calls go on (each has its own timeouts; nothing is lost by
+    trying), and a second later it is asked again. *ill* decides which errors count; with *memory*, a breaker whose
+    past Redis may have lost opens at its first failure.
     """
 
     def __init__(
@@ -165,7 +165,7 @@ class CircuitBreaker:
 class _Known:
     """What this process knows of one target: its state a moment ago, and successes that were not told yet."""
 
-    __slots__ = ("_breaker", "_lock", "_target", "closed_until", "refused_until", "unsent")
+    __slots__ = ("_breaker", "_lock", "_target", "closed_until", "open_until", "refused_until", "unsent")
 
     def __init__(self, breaker: CircuitBreaker, target: Target) -> None:
         self._breaker = breaker
@@ -173,13 +173,14 @@ class _Known:
         self._lock = threading.Lock()
         self.closed_until = 0.0
         self.refused_until = 0.0
+        self.open_until = 0.0
         self.unsent = 0
 
     def enter(self) -> bool:
         """Ask for the state; tell whether this call is the trial. Raises `CircuitOpen`."""
         now = time.monotonic()
         if now < self.refused_until:
-            raise self._refusal(self.refused_until - now)
+            raise self._refusal(self.open_until - now)
         code, wait_ms = self._tell("enter", "1" * self._take_unsent())
         if code == _REFUSED:
             raise self._refusal(wait_ms / 1000)
@@ -203,7 +204,8 @@ class _Known:
         code, wait_ms = int(answer[0]), int(answer[1])
         now = time.monotonic()
         self.closed_until = now + REMEMBERED_S if code == _GO else 0.0
-        self.refused_until = now + wait_ms / 1000 if code == _REFUSED else 0.0
+        self.open_until = now + wait_ms / 1000
+        self.refused_until = min(self.open_until, now + REMEMBERED_S) if code == _REFUSED else 0.0
         _announce(self._target, answer[4])
         return code, wait_ms
 

@@ -53,23 +53,19 @@ class RedisMemory:
                 self._look()
             except redis.RedisError:
                 SWALLOWED.labels("coordination.memory").inc()
-                self._look_at = 0.0  # the caller's own call says that Redis is away; look again when it is back
             finally:
                 self._lock.release()
         return self._since_us
-
-    def is_younger_than(self, seconds: float) -> bool:
-        """Tell whether it remembers less than *seconds*, or nobody could say so far."""
-        since_us = self.since_us()
-        return self._ahead_us is None or time.monotonic() * _US + self._ahead_us - since_us < seconds * _US
 
     def _look(self) -> None:
         with self._client.pipeline(transaction=False) as pipe:
             pipe.time()
             pipe.info("server")
             pipe.get(MARK)
-            (seconds, micros), info, mark = pipe.execute(raise_on_error=False)
-        now_us = int(seconds) * _US + int(micros)
+            clock, info, mark = pipe.execute(raise_on_error=False)
+        if isinstance(clock, redis.RedisError):  # as of a server that still loads its data
+            raise clock
+        now_us = int(clock[0]) * _US + int(clock[1])
         run = _run(info)  # empty where INFO is refused: then only the mark tells
         since_us = self._read(mark, run, now_us)
         self._ahead_us = now_us - time.monotonic() * _US

@@ -11,10 +11,11 @@
 --       then for each limit: "window" or "bucket", permits, µs, and resolution in µs or burst in permits; then the
 --       verb's own
 --
--- State of a sliding window: list of permits (for operators, as it was lately), then pairs of (µs, permits ever given by then, modulo 10^9). The first
--- pair is the base: what has left the window. A permit given at t counts until t + window; t is rounded up to the
--- resolution, and what falls on one instant shares a pair. 16 bytes a pair, one pair a call at most, at most as many
--- pairs as permits. What was booked ahead stands there with its future instant.
+-- State of a sliding window: list of the limit's permits (for operators, as they were lately), then pairs of µs and
+-- the permits ever given by then, modulo 10^9. The first pair is the base: what has left the window. A permit given
+-- at t counts until t + window; t is rounded up to the resolution, and what falls on one instant shares a pair. 16
+-- bytes a pair, one pair a call at most, at most as many pairs as permits. What was booked ahead stands there with
+-- its future instant.
 -- State of a token bucket: string "µs burst permits", the instant at which it will be full again (GCRA, ITU-T I.371); a
 -- permit comes back after a whole number of µs.
 --

@@ -45,10 +45,8 @@ def fresh(stand: Stand) -> CircuitBreaker:
 
 def call(breaker: CircuitBreaker, target: Target = TARGET, error: BaseException | None = None) -> str:
     """Make one call that succeeds or raises *error*, asking Redis and telling it at once; say what came of it."""
-    guard = breaker.guard(target)
-    guard._known.refused_until = 0.0  # the process's own clock may not be the one that the test sets
     try:
-        with guard:
+        with breaker.guard(target):
             answer(error)
     except CircuitOpen:
         return "refused"
@@ -408,11 +406,23 @@ def stands(kind: str, request: pytest.FixtureRequest) -> Iterator[Stand]:
 
 
 def test_a_refusal_costs_no_round_trip(stand: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(circuit_breaker, "REMEMBERED_S", 60.0)
     breaker, slow_to_open = fresh(stand), Target("api.example", rules=Rules(open_s=600))
     fail(breaker, slow_to_open)
 
     monkeypatch.setattr(breaker, "_script", None)
 
     for _ in range(100):
-        with pytest.raises(CircuitOpen), breaker.guard(slow_to_open):
+        with pytest.raises(CircuitOpen) as refused, breaker.guard(slow_to_open):
             pytest.fail("it must not be called")
+        assert refused.value.retry_after_s == pytest.approx(600, abs=60)
+
+
+def test_a_reset_holds_in_every_process(stand: Stand, breaker: CircuitBreaker) -> None:
+    other = fresh(stand)
+    fail(other)
+    refused = call(other)
+
+    breaker.reset(TARGET)
+
+    assert (refused, call(other)) == ("refused", "passed")

@@ -12,7 +12,7 @@ from common.coordination.rate_limiter import (
     TokenBucket,
     Turn,
 )
-from common.errors import CostAboveLimit, RateLimited
+from common.errors import CostAboveLimit, RateLimited, Unavailable
 from deploy.local.servers import Redis
 from tests.integration.coordination.conftest import Stand
 
@@ -410,3 +410,18 @@ def test_what_is_no_state_of_ours_counts_as_lost(stand: Stand, limiter: RateLimi
 
     assert limiter.take(KEY, TWO).allowed
     assert stand.client.lindex(key, 0) == b"2"
+
+
+def test_a_server_that_still_loads_its_data_is_unavailable(stand: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
+    def loading(*_: object, **__: object) -> list[object]:
+        return [redis.BusyLoadingError("LOADING")] * 3
+
+    def refuse(*_: object) -> None:
+        raise redis.BusyLoadingError("LOADING")
+
+    limiter = RateLimiter(stand.client, memory=RedisMemory(stand.client))
+    monkeypatch.setattr("redis.client.Pipeline.execute", loading)
+    monkeypatch.setattr(limiter._script, "_execute", refuse)
+
+    with pytest.raises(Unavailable):
+        limiter.take(KEY, TWO)
