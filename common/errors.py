@@ -130,7 +130,7 @@ class TooMany(Refused):
 
 
 class Unavailable(FairwayError):
-    """A server that is needed does not answer; nothing was accepted."""
+    """A server that is needed does not answer; what it was asked for may be done or not."""
 
     retryable = True
     status: ClassVar[int] = 503

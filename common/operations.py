@@ -105,6 +105,7 @@ def _limit(state: LimitState) -> Shown:
         "remaining": state.remaining,
         "waiting": state.waiting,
         "credential": _shown(state.credential),
+        "held_since": _instant(state.held_since),
         "held_until": _instant(state.held_until),
     }
 

@@ -49,6 +49,7 @@ class LimitSchema(Shape):
     remaining = ma.fields.Integer(allow_none=True)
     waiting = ma.fields.Integer(metadata={"description": "how many stand in line for it"})
     credential = ma.fields.String(allow_none=True, metadata={"description": "whom the penalty holds back"})
+    held_since = instant(allow_none=True)
     held_until = instant(allow_none=True)
     links = links()
 
@@ -106,6 +107,7 @@ LIMIT: dict[str, Any] = {
     "remaining": 0,
     "waiting": 4,
     "credential": None,
+    "held_since": None,
     "held_until": None,
     "links": {
         "reset": "/v1/operations/rate-limits/ZmFpcndheTpyYXRlOm91dHNpZGU6e2FwaS5leGFtcGxlfTp3aW5kb3c6NjA/reset"

@@ -1,16 +1,18 @@
 """The circuit breaker: calls to an ill host fail at once, everywhere, until one trial shows that it is well."""
 
+import re
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import islice
 from types import TracebackType
 from typing import Any, Literal
 
 import redis
 
-from common.coordination.listing import keys_after, text
+from common.coordination.listing import entries, text
 from common.coordination.memory import RedisMemory
 from common.coordination.names import escaped, optional, plain
 from common.coordination.scripts import Script
@@ -21,11 +23,12 @@ from common.metrics import BREAKER_CHANGES, BREAKER_REFUSALS, SWALLOWED
 PREFIX = "fairway:breaker:"
 REMEMBERED_S = 0.075
 AWAY_S = 1.0
-_OPENED = ":opened"
 CALLS_MAX = 100
 OPEN_MIN_S = 0.01
 OPEN_MAX_S = 3600.0
 _UNSENT_MOST = 10
+_KEY = re.compile(r"fairway:breaker:{([^{}]+)}:(?:host|own:(-[^:]+|):(-[^:]+|))")
+_RECORD = re.compile(r"(closed|open|trial) (\d{1,14}) (\d{1,14}) -([01]*)")
 _SERVER_ERROR = 500
 _TARGETS_MOST = 10_000
 _GO, _TRIAL, _REFUSED = range(3)
@@ -96,11 +99,11 @@ class CircuitBreaker:
             response.raise_for_status()
         # CircuitOpen: it was not called; raise Defer(error.retry_after_s)
 
-    A breaker's state is remembered for 75 ms, so that `guard` costs a round trip only that often: for so long calls
-    may still go to a host that others found ill, or not yet to one that is well, and successes are told late. A
-    failure is told at once. While Redis does not answer, calls go on (each has its own timeouts; nothing is lost by
-    trying), and a second later it is asked again. *ill* decides which errors count; with *memory*, a breaker whose
-    past Redis may have lost opens at its first failure.
+    A breaker's state is remembered for 75 ms, so that `guard` costs a round trip only that often: for so long
+    calls may still go to a host that others found ill, or not yet to one that is well, and successes are told late.
+    A failure is told at once. While Redis does not answer, calls go on (each has its own timeouts; nothing is lost
+    by trying), and a second later it is asked again. *ill* decides which errors count; with *memory*, a breaker
+    whose past Redis may have lost opens at its first failure.
     """
 
     def __init__(
@@ -137,22 +140,19 @@ class CircuitBreaker:
 
     def states(self, after: str = "", limit: int = 100) -> list[BreakerState]:
         """Return the first breakers that have a past, in the order of their keys, after the key *after*."""
-        keys = [key for key in keys_after(self._client, PREFIX, after, 2 * limit) if not key.endswith(_OPENED)]
-        return self._read(keys)[:limit]
+        return list(islice(entries(self._client, PREFIX, after, self.state_of), limit))
 
     def state_of(self, key: str) -> BreakerState | None:
-        """Return the breaker of that key, or `None` if it has no past."""
-        is_one = key.startswith(PREFIX) and not key.endswith(_OPENED)
-        return next(iter(self._read([key])), None) if is_one else None
-
-    def _read(self, keys: Sequence[str]) -> list[BreakerState]:
+        """Return the breaker of that key, or `None` if it has no past. Raises `Unavailable`."""
+        if not _KEY.fullmatch(key):
+            return None
         try:
-            texts = self._client.mget(keys) if keys else []
+            (found,) = self._client.mget([key])  # which gives nothing for what is no text
             seconds, micros = self._client.time()
         except redis.RedisError as error:
             raise Unavailable("The Redis that breakers are kept in does not answer.") from error
         now = datetime.fromtimestamp(int(seconds) + int(micros) / 1_000_000, UTC)
-        return [_read(key, text(found), now) for key, found in zip(keys, texts, strict=True) if found]
+        return _read(key, text(found or ""), now)
 
     def _call(self, target: Target, verb: str, *own: str) -> Any:
         rules = target.rules
@@ -250,24 +250,27 @@ class Guard:
 def _keys(target: Target) -> tuple[str, str, str]:
     host = f"{PREFIX}{{{escaped(target.host)}}}"
     own = f"{optional(target.tenant)}:{optional(target.credential)}"
-    return f"{host}:own:{own}", f"{host}:host", f"{host}{_OPENED}"
+    return f"{host}:own:{own}", f"{host}:host", f"{host}:opened"
 
 
-def _read(key: str, text: str, now: datetime) -> BreakerState:
-    host, _, which = key.removeprefix(PREFIX).partition(":")
-    mode, till_ms, noted_ms, past = text.split(" ")
-    kind, _, own = which.partition(":")
-    tenant, _, credential = own.partition(":")
+def _read(key: str, record: str, now: datetime) -> BreakerState | None:
+    """Read the script's record; what is none of ours is no breaker."""
+    parts, found = _KEY.fullmatch(key), _RECORD.fullmatch(record)
+    if parts is None or found is None:
+        return None
+    host, tenant, credential = parts.groups()
+    mode, till_ms, noted_ms, past = found.groups()
     until = datetime.fromtimestamp(int(till_ms) / 1000, UTC)
+    is_half_open = mode == "trial" or until <= now
     return BreakerState(
         key=key,
-        host=plain(host[1:-1]),
-        tenant=plain(tenant[1:]) if kind == "own" else None,
-        credential=plain(credential[1:]) if kind == "own" else None,
-        mode="closed" if mode == "closed" else "half-open" if until <= now or mode == "trial" else "open",
+        host=plain(host),
+        tenant=None if tenant is None else plain(tenant[1:]),
+        credential=None if credential is None else plain(credential[1:]),
+        mode="closed" if mode == "closed" else "half-open" if is_half_open else "open",
         since=datetime.fromtimestamp(int(noted_ms) / 1000, UTC),
         until=None if mode == "closed" else until,
-        last_calls=past[1:],
+        last_calls=past,
     )
 
 

@@ -2,19 +2,20 @@
 
 import re
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import cache
+from itertools import islice
 
 import redis
 
-from common.coordination.listing import keys_after, text
+from common.coordination.listing import entries, text
 from common.coordination.names import plain
 from common.coordination.rate_limiter import Limit, RateLimiter, SlidingWindow, TokenBucket
 from common.errors import Unavailable
 
 PREFIX = "fairway:rate:"
 _STATE = re.compile(r"fairway:rate:([^:{]+):{([^}]+)}:(?:(window|bucket):([0-9.e+-]+)|held(?::(.+))?)\Z")
-_AT_ONCE = 500
+_HELD = re.compile(r"(\d{1,17}) (\d{1,17})")
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,7 @@ class LimitState:
     remaining: int | None
     waiting: int
     credential: str | None
+    held_since: datetime | None
     held_until: datetime | None
 
     @property
@@ -46,15 +48,8 @@ class LimitStates:
 
     def all_of(self, after: str = "", limit: int = 100, *, only_saturated: bool = False) -> list[LimitState]:
         """Return the first *limit* states, in the order of their keys, after the key *after*."""
-        found: list[LimitState] = []
-        while len(found) < limit:
-            keys = keys_after(self._client, PREFIX, after, _AT_ONCE)
-            states = (self.state_of(key) for key in keys)
-            found += [one for one in states if one is not None and (one.is_saturated or not only_saturated)]
-            if len(keys) < _AT_ONCE:
-                break
-            after = keys[-1]
-        return found[:limit]
+        states = entries(self._client, PREFIX, after, self.state_of)
+        return list(islice((one for one in states if one.is_saturated or not only_saturated), limit))
 
     def reset(self, key: str) -> None:
         """Forget what was used of that limit, or lift that penalty."""
@@ -71,13 +66,16 @@ class LimitStates:
             if parts[3] is None:
                 return self._penalty(key, purpose, name, parts[5])
             return self._limit(key, purpose, name, parts[3], float(parts[4]))
+        except redis.ResponseError:
+            return None  # of a type that is none of ours
         except redis.RedisError as error:
             raise Unavailable("The Redis that limits are kept in does not answer.") from error
 
     def _penalty(self, key: str, purpose: str, name: str, credential: str | None) -> LimitState | None:
-        left_ms = int(self._client.pttl(key))
-        if left_ms <= 0:
+        found = _HELD.fullmatch(text(self._client.get(key) or ""))
+        if found is None:
             return None
+        until, since = (datetime.fromtimestamp(int(us) / 1_000_000, UTC) for us in found.groups())
         return LimitState(
             key=key,
             purpose=purpose,
@@ -87,7 +85,8 @@ class LimitStates:
             remaining=None,
             waiting=0,
             credential=plain(credential) if credential else None,
-            held_until=datetime.now(UTC) + timedelta(milliseconds=left_ms),
+            held_since=since,
+            held_until=until,
         )
 
     def _limit(self, key: str, purpose: str, name: str, kind: str, per_s: float) -> LimitState | None:
@@ -104,6 +103,7 @@ class LimitStates:
             remaining=look.standings[0].remaining,
             waiting=look.waiting,
             credential=None,
+            held_since=None,
             held_until=None,
         )
 

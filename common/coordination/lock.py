@@ -1,5 +1,6 @@
 """The lock: one holder of a name in the whole fleet, for a time, with a number that only grows."""
 
+import re
 import secrets
 import threading
 import time
@@ -7,12 +8,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from typing import Any, NamedTuple
 
 import redis
 
 from common.coordination.interrupt import Interrupter
-from common.coordination.listing import keys_after, text
+from common.coordination.listing import entries, text
 from common.coordination.names import escaped, plain
 from common.coordination.scripts import Script
 from common.errors import LockHeld, LockLost, Unavailable
@@ -27,6 +29,7 @@ PREFIX = "fairway:lock:{locks}:held:"
 _FENCES = "fairway:lock:{locks}:fences"
 _ASKED = "fairway:lock:{locks}:asked"
 _EPOCH_TRIES = 10
+_RECORD = re.compile(r"\S+ (\d{1,18}) (\d{1,18}) (\d{1,14}) (\d{1,14}) (.*)")
 log = get_logger()
 
 
@@ -118,7 +121,8 @@ class Lock:
         """Hold the lock for the block, renewed in the background every third of *ttl_s*.
 
         Raises `LockHeld`. When the lock is lost, `LockLost` is raised into the block at its next bytecode, and in
-        any case at its end. While Redis does not answer, renewal is tried until the lease's time is over.
+        any case at its end. While Redis does not answer, renewal is tried ten times as often, until the lease's
+        time is over.
         """
         lease = self.acquire(name, ttl_s, holder=holder)
         renewal = _Renewal(self, lease)
@@ -140,9 +144,10 @@ class Lock:
 
     def all_held(self, after: str = "", limit: int = 100) -> list[Held]:
         """Return the first locks that are held, in the order of their escaped names, after the one *after*."""
-        keys = keys_after(self._client, PREFIX, f"{PREFIX}{after}", limit)
-        names = [plain(key.removeprefix(PREFIX)) for key in keys]
-        return [held for name in names if (held := self.status(name)) is not None]
+        found = entries(
+            self._client, PREFIX, f"{PREFIX}{after}", lambda key: self.status(plain(key.removeprefix(PREFIX)))
+        )
+        return list(islice(found, limit))
 
     def _acquire(self, name: str, token: str, ttl_ms: int, holder: str) -> list[Any]:
         answer: tuple[Any, ...] = ()
@@ -182,15 +187,17 @@ class _Renewal:
         self._stopped.set()
 
     def _renew_until_stopped(self) -> None:
-        while not self._stopped.wait(self._lease.ttl_s / 3):
+        wait_s = self._lease.ttl_s / 3
+        while not self._stopped.wait(wait_s):
             began = time.monotonic()
             try:
                 self._lock.renew(self._lease)
-                self._over_at = began + self._lease.ttl_s
+                self._over_at, wait_s = began + self._lease.ttl_s, self._lease.ttl_s / 3
             except LockLost:
                 self._lose()
                 return
             except Unavailable:
+                wait_s = self._lease.ttl_s / 30
                 if time.monotonic() >= self._over_at:
                     self._lose()
                     return
@@ -212,8 +219,12 @@ def _keys(name: str) -> tuple[str, str, str]:
     return f"{PREFIX}{escaped(name)}", _FENCES, _ASKED
 
 
-def _held(name: str, record: Any, left_ms: int) -> Held:
-    _, epoch, number, since_ms, ttl_ms, holder = text(record).split(" ", 5)
+def _held(name: str, record: Any, left_ms: int) -> Held | None:
+    """Read the script's record; what is none of ours holds nothing."""
+    found = _RECORD.fullmatch(text(record))
+    if found is None:
+        return None
+    epoch, number, since_ms, ttl_ms, holder = found.groups()
     since = datetime.fromtimestamp(int(since_ms) / 1000, UTC)
     until = datetime.now(UTC) + timedelta(milliseconds=max(0, min(int(left_ms), int(ttl_ms))))
     return Held(name=name, holder=holder, fence=_fence(epoch, number), since=since, until=until)

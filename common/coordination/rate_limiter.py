@@ -217,7 +217,7 @@ class RateLimiter:
         own = f"{self._prefix}:{{{escaped(key)}}}"
         held = f"{own}:held"
         held_by = () if credential is None else (f"{held}:{escaped(credential)}",)
-        states = [f"{own}:{limit.words()[0]}:{limit.per_s:g}" for limit in limits]
+        states = [f"{own}:{limit.words()[0]}:{limit.per_s:.15g}" for limit in limits]
         return (*states, held, f"{own}:turns", f"{own}:deadlines", f"{own}:parties", *held_by)
 
 

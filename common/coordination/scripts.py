@@ -9,14 +9,23 @@ import redis
 from redis.exceptions import NoScriptError
 
 from common.errors import Unavailable
+from common.logs import get_logger
+from common.metrics import SWALLOWED
+
+log = get_logger()
 
 
 class Script:
-    """The script in the file beside *module*; each call is one round trip."""
+    """The script in the file beside *module*; each call is one round trip.
+
+    Where a key holds what is of another type than ours, everything that the call stands on is forgotten and made
+    again, as after a loss: else that key would refuse every call for good.
+    """
 
     def __init__(self, client: "redis.Redis", module: str) -> None:
         self._text = Path(module).with_suffix(".lua").read_text(encoding="utf-8")
         self._sha = hashlib.sha1(self._text.encode(), usedforsecurity=False).hexdigest()
+        self._delete = client.delete
         self._execute: Callable[..., Any] = client.execute_command
 
     def __call__(self, keys: Sequence[str], *arguments: Any) -> Any:
@@ -25,6 +34,13 @@ class Script:
             try:
                 return self._execute("EVALSHA", self._sha, len(keys), *keys, *arguments)
             except NoScriptError:
+                return self._execute("EVAL", self._text, len(keys), *keys, *arguments)
+            except redis.ResponseError as error:
+                if "WRONGTYPE" not in str(error):
+                    raise
+                SWALLOWED.labels("coordination.wrong_type").inc()
+                log.error("coordination.keys_forgotten", keys=keys)
+                self._delete(*keys)
                 return self._execute("EVAL", self._text, len(keys), *keys, *arguments)
         except redis.RedisError as error:
             raise Unavailable("The Redis that workers coordinate through does not answer.") from error

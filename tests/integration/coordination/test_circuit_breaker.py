@@ -426,3 +426,14 @@ def test_a_reset_holds_in_every_process(stand: Stand, breaker: CircuitBreaker) -
     breaker.reset(TARGET)
 
     assert (refused, call(other)) == ("refused", "passed")
+
+
+def test_what_is_no_breaker_is_not_listed(stand: Stand, breaker: CircuitBreaker) -> None:
+    fail(breaker)
+    stand.client.set("fairway:breaker:{a}:host", "garbage")
+    stand.client.rpush("fairway:breaker:{b}:host", "garbage")
+    stand.client.set("fairway:breaker:else", "closed 0 0 -1")
+
+    assert [one.host for one in breaker.states()] == ["api.example"]
+    assert call(breaker, Target("a", rules=RULES)) == "passed"
+    assert call(breaker, Target("b", rules=RULES)) == "passed"

@@ -446,3 +446,23 @@ def passing(seconds: float) -> Iterator[None]:
     ends_at = time.monotonic() + seconds
     while time.monotonic() < ends_at:
         yield
+
+
+def test_a_key_of_another_type_locks_nobody_out(stand: Stand, lock: Lock) -> None:
+    before = lock.acquire(NAME)
+    lock.release(before)
+    for garbage in (key(), "fairway:lock:{locks}:fences", "fairway:lock:{locks}:asked"):
+        stand.client.delete(garbage)
+        stand.client.rpush(garbage, "x")
+
+        lease = lock.acquire(NAME)
+        assert lease.fence > before.fence
+        lock.release(lease)
+
+
+def test_what_is_no_lock_is_not_listed(stand: Stand, lock: Lock) -> None:
+    lock.acquire("mine")
+    stand.client.set(key("theirs"), "x y z")
+
+    assert [one.name for one in lock.all_held()] == ["mine"]
+    assert lock.status("theirs") is None

@@ -425,3 +425,20 @@ def test_a_server_that_still_loads_its_data_is_unavailable(stand: Stand, monkeyp
 
     with pytest.raises(Unavailable):
         limiter.take(KEY, TWO)
+
+
+def test_a_key_of_another_type_refuses_nobody_for_good(stand: Stand, limiter: RateLimiter) -> None:
+    limits = (TWO, TokenBucket(2, per_s=1))
+    for key in limiter._make_keys(KEY, limits, "c"):
+        stand.client.flushall()
+        stand.client.sadd(key, "garbage")
+
+        assert limiter.take(KEY, limits, credential="c").allowed
+        assert limiter.reserve(KEY, limits, credential="c", turn=Turn("a", "1")) == 0
+
+
+def test_periods_that_differ_little_are_counted_apart(limiter: RateLimiter) -> None:
+    long, longer = SlidingWindow(1, per_s=1_234_567.0), SlidingWindow(1, per_s=1_234_567.5)
+
+    assert limiter.take(KEY, long).allowed
+    assert limiter.take(KEY, longer).allowed
