@@ -100,8 +100,8 @@ class CircuitBreaker:
         # CircuitOpen: it was not called; raise Defer(error.retry_after_s)
 
     A breaker's state is remembered for 75 ms, so that `guard` costs a round trip only that often: for so long
-    calls may still go to a host that others found ill, or not yet to one that is well, and successes are told late.
-    A failure is told at once. While Redis does not answer, calls go on (each has its own timeouts; nothing is lost
+    calls may still go to a host that others found ill, or not yet to one that is well. Successes are told late,
+    a failure at once. While Redis does not answer, calls go on (each has its own timeouts; nothing is lost
     by trying), and a second later it is asked again. *ill* decides which errors count; with *memory*, a breaker
     whose past Redis may have lost opens at its first failure.
     """

@@ -32,15 +32,19 @@ class Script:
         """Run it. Raises `Unavailable` if Redis does not answer in the client's time, or refuses."""
         try:
             try:
-                return self._execute("EVALSHA", self._sha, len(keys), *keys, *arguments)
-            except NoScriptError:
-                return self._execute("EVAL", self._text, len(keys), *keys, *arguments)
+                return self._run(keys, arguments)
             except redis.ResponseError as error:
                 if "WRONGTYPE" not in str(error):
                     raise
                 SWALLOWED.labels("coordination.wrong_type").inc()
                 log.error("coordination.keys_forgotten", keys=keys)
                 self._delete(*keys)
-                return self._execute("EVAL", self._text, len(keys), *keys, *arguments)
+                return self._run(keys, arguments)
         except redis.RedisError as error:
             raise Unavailable("The Redis that workers coordinate through does not answer.") from error
+
+    def _run(self, keys: Sequence[str], arguments: tuple[Any, ...]) -> Any:
+        try:
+            return self._execute("EVALSHA", self._sha, len(keys), *keys, *arguments)
+        except NoScriptError:
+            return self._execute("EVAL", self._text, len(keys), *keys, *arguments)

@@ -9,6 +9,7 @@ import time
 
 import pytest
 
+from tests.faults.checker import Row
 from tests.faults.fleet import Fleet, until
 from tests.faults.schedule import Run, carry_out_all, plan
 
@@ -24,17 +25,17 @@ def test_the_same_seed_draws_the_same_schedule() -> None:
 
 @pytest.mark.parametrize("seed", [0])
 def test_a_short_random_schedule(fleet: Fleet, seed: int) -> None:
-    endure(fleet, seed, QUICK_S)
+    assert endure(fleet, seed, QUICK_S).lost == 0
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", SEEDS)
 def test_a_random_schedule(fleet: Fleet, seed: int) -> None:
-    endure(fleet, seed, SECONDS)
+    assert endure(fleet, seed, SECONDS).lost == 0
 
 
-def endure(fleet: Fleet, seed: int, seconds: float) -> None:
-    """Let the schedule of *seed* happen, mend everything, and check that all ended as it may."""
+def endure(fleet: Fleet, seed: int, seconds: float) -> Row:
+    """Let the schedule of *seed* happen, mend everything, check that all ended as it may; return its row."""
     drawn, run, started = plan(seed, seconds), Run(fleet), time.monotonic()
     fleet.report_first(lambda: f"seed {seed}, {seconds:g} s\n" + "\n".join(run.log))
     clients = threading.Thread(target=carry_out_all, args=(run, drawn.work, started), name="clients")
@@ -50,4 +51,4 @@ def endure(fleet: Fleet, seed: int, seconds: float) -> None:
     fleet.settle(180)
     fleet.settle_all(60)
     fleet.expect_children()
-    fleet.check()
+    return fleet.check()

@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from typing import Any, TypeVar
 
 from flask import Flask, Response, current_app, g, request
@@ -51,7 +51,7 @@ class Policy:
     quota: int
     window_s: int
 
-    @property
+    @cached_property
     def limit(self) -> SlidingWindow:
         """Return it in tenths; memory is bounded whatever the quota."""
         return SlidingWindow(self.quota * WHOLE, self.window_s, resolution_s=self.window_s / _RESOLUTION)

@@ -76,12 +76,15 @@ buckets = st.builds(
 class Callers(RuleBasedStateMachine):
     """Callers who take, book, are penalized and let time pass."""
 
+    lived = 0
+
     @initialize(
         limits=st.lists(
             st.one_of(windows, buckets), min_size=1, max_size=3, unique_by=lambda x: (type(x), x.per_s)
         )
     )
     def begin(self, limits: list[Limit]) -> None:
+        Callers.lived += 1
         self.stand = _stands[-1]
         self.stand.client.flushall()
         self.limiter = RateLimiter(self.stand.client)
@@ -161,16 +164,17 @@ def assert_never_more(limit: Limit, given: list[tuple[int, int]]) -> None:
 
 @pytest.mark.parametrize("kind", LIVES)
 def test_the_limiter_answers_as_its_model(kind: str, request: pytest.FixtureRequest) -> None:
-    _live(kind, request, LIVES[kind], derandomize=True)
+    assert _live(kind, request, LIVES[kind], derandomize=True) >= LIVES[kind]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", LIVES)
 def test_the_limiter_answers_as_its_model_for_long(kind: str, request: pytest.FixtureRequest) -> None:
-    _live(kind, request, LIVES[kind] * 10)
+    assert _live(kind, request, LIVES[kind] * 10) >= LIVES[kind]
 
 
-def _live(kind: str, request: pytest.FixtureRequest, lives: int, *, derandomize: bool = False) -> None:
+def _live(kind: str, request: pytest.FixtureRequest, lives: int, *, derandomize: bool = False) -> int:
+    before = Callers.lived
     options = settings(
         max_examples=lives,
         stateful_step_count=40,
@@ -187,3 +191,4 @@ def _live(kind: str, request: pytest.FixtureRequest, lives: int, *, derandomize:
         server, clock = request.getfixturevalue("clocked")
         _stands.append(on_clock(server, clock))
         run_state_machine_as_test(Callers, settings=options)
+    return Callers.lived - before

@@ -69,7 +69,9 @@ def test_a_slug_has_its_shape(anonymous: FlaskClient, slug: str) -> None:
 
 @pytest.mark.parametrize("more", [{"tier": "standard"}, {"isolation": "dedicated"}])
 def test_a_sign_up_is_free_and_pooled(anonymous: FlaskClient, more: dict[str, str]) -> None:
-    problem_of(anonymous.post("/v1/organizations", json={**SIGN_UP, **more}), 403)
+    problem = problem_of(anonymous.post("/v1/organizations", json={**SIGN_UP, **more}), 403)
+
+    assert problem["type"] == "/problems/forbidden"
 
 
 def test_wrong_organization_address_and_password_are_one_answer(anonymous: FlaskClient, provisioner: Slot) -> None:
@@ -112,13 +114,17 @@ def test_unknown_and_missing_fields_are_named(anonymous: FlaskClient) -> None:
 def test_a_body_that_can_not_be_read_is_refused_by_its_fault(
     anonymous: FlaskClient, body: bytes, content_type: str, status: int
 ) -> None:
-    problem_of(anonymous.post("/v1/auth/token", data=body, content_type=content_type), status)
+    problem = problem_of(anonymous.post("/v1/auth/token", data=body, content_type=content_type), status)
+
+    assert problem["detail"]
 
 
 def test_a_compressed_body_is_refused(anonymous: FlaskClient) -> None:
     headers = {"Content-Encoding": "gzip"}
 
-    problem_of(anonymous.post("/v1/auth/token", json={}, headers=headers), 415)
+    problem = problem_of(anonymous.post("/v1/auth/token", json={}, headers=headers), 415)
+
+    assert problem["type"] == "/problems/wrong-media-type"
 
 
 def test_unknown_addresses_methods_and_forms_are_problems(anonymous: FlaskClient) -> None:
@@ -158,7 +164,9 @@ def test_without_one_good_token_nobody_gets_in(anonymous: FlaskClient, headers: 
 
 
 def test_a_token_in_the_query_is_no_credential(anonymous: FlaskClient, admin: Member) -> None:
-    problem_of(anonymous.get(f"/v1/jobs?access_token={admin.token}"), 401)
+    problem = problem_of(anonymous.get(f"/v1/jobs?access_token={admin.token}"), 401)
+
+    assert problem["type"] == "/problems/unauthenticated"
 
 
 def test_another_organizations_things_are_absent(admin: Member, stranger: Member, services: Services) -> None:
@@ -263,8 +271,11 @@ def test_a_cursor_of_another_list_is_refused(admin: Member, stranger: Member, se
         services.submit(caller_of(admin.org_id), BeQuick())
     cursor = admin("GET", "/v1/jobs?limit=1").json["next_cursor"]
 
-    problem_of(stranger("GET", f"/v1/jobs?limit=1&cursor={cursor}"), 422)
-    problem_of(admin("GET", f"/v1/jobs?limit=1&state=queued&cursor={cursor}"), 422)
+    for answer in (
+        stranger("GET", f"/v1/jobs?limit=1&cursor={cursor}"),
+        admin("GET", f"/v1/jobs?limit=1&state=queued&cursor={cursor}"),
+    ):
+        assert problem_of(answer, 422)["errors"][0]["parameter"] == "cursor"
 
 
 @pytest.mark.parametrize("place", [7, None, [1], ["x", "y"], ["0001-01-01T00:00:00+23:59", "x"], {"$gt": ""}])
@@ -277,7 +288,7 @@ def test_a_cursor_that_somebody_wrote_by_hand_is_refused(admin: Member, path: st
     mark = hashlib.sha256(orjson.dumps([admin.org_id, path, asked])).hexdigest()[:16]
     cursor = base64.urlsafe_b64encode(orjson.dumps([mark, place])).decode().rstrip("=")
 
-    problem_of(admin("GET", f"{path}?cursor={cursor}"), 422)
+    assert problem_of(admin("GET", f"{path}?cursor={cursor}"), 422)["errors"][0]["parameter"] == "cursor"
 
 
 @pytest.mark.parametrize(("path", "name"), [("/v1/jobs", "since"), ("/v1/tickets", "from"), ("/v1/tickets", "to")])
