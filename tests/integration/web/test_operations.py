@@ -54,7 +54,9 @@ def test_only_operators_see_them(admin: Member, app: Flask, what: str) -> None:
 @pytest.mark.parametrize("what", LISTS[:3])
 def test_only_operators_reset(admin: Member, app: Flask, what: str) -> None:
     assert problem_of(admin("POST", f"{HERE}/{what}/eA/reset"), 403)["type"] == "/problems/forbidden"
-    assert problem_of(app.test_client().post(f"{HERE}/{what}/eA/reset"), 401)["type"] == "/problems/unauthenticated"
+    assert (
+        problem_of(app.test_client().post(f"{HERE}/{what}/eA/reset"), 401)["type"] == "/problems/unauthenticated"
+    )
 
 
 def test_a_lock_shows_who_holds_it_and_can_be_freed(operator: Member, services: Services) -> None:
