@@ -66,7 +66,7 @@ def _one_life(made: Any, caller: Any, costs: dict[str, list[float]], number: int
     with timed(costs, "admit"):
         made.lanes.admit_all([record.entry])
     with timed(costs, "take"):
-        member = made.lanes.take("bench", "1-1", linger_s=0)
+        (member,) = made.lanes.take("bench", "1-1", linger_s=0, hold_s=30)
     with timed(costs, "claim"):
         claimed = made.jobs.claim(member, "bench")
     with timed(costs, "confirm"):

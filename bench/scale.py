@@ -119,7 +119,7 @@ class Counting:
         with self._counted(found, "submit"):
             record = made.submit(caller, DoNothing(number=-1), priority=9)
         with self._counted(found, "take"):
-            member = made.lanes.take("bench", "1-1", linger_s=0)
+            (member,) = made.lanes.take("bench", "1-1", linger_s=0, hold_s=30)
         if member != record.entry.member:
             raise RuntimeError("the job of the highest priority was not the first")
         with self._counted(found, "claim"):

@@ -50,6 +50,9 @@ class Settings(BaseSettings):
     lease_s: float = Field(30, ge=0.5, le=3600)
     sweep_s: float = Field(5, ge=0.1, le=600)
     linger_s: float = Field(2, ge=0, le=4, description="how long a carrier waits on empty lanes")
+    ride_ms: float = Field(
+        20, ge=0, le=1000, description="how much short jobs may take that share a slot's turn; 0: none do"
+    )
     grace_s: float = Field(20, ge=1, le=600, description="how long running handlers get after SIGTERM")
 
     secret_keys_file: Path | None = None

@@ -119,6 +119,18 @@ class Invalid(Refused):
         self.faults = tuple(faults)
 
 
+class Stale(Refused):
+    """A change that was made for an earlier state of the thing."""
+
+    status, code, title = 412, "precondition-failed", "It has changed meanwhile"
+
+
+class PreconditionRequired(Refused):
+    """A change that has to say for which state of the thing it is made."""
+
+    status, code, title = 428, "precondition-required", "Say which version you mean"
+
+
 class TooMany(Refused):
     """Over a limit; may be tried again after *retry_after_s* seconds."""
 

@@ -18,9 +18,35 @@ ACCEPTED = Counter("fairway_jobs_accepted", "Jobs accepted, by kind", ["kind"])
 ENDED = Counter("fairway_job_runs_ended", "Runs of handlers that ended, by kind and outcome", ["kind", "outcome"])
 RUN_SECONDS = Histogram("fairway_job_run_seconds", "How long handlers ran, by kind", ["kind"])
 REFUSED_WRITES = Counter("fairway_writes_refused", "Writes refused because the lease was lost, by step", ["step"])
+DISPATCH_SECONDS = Histogram(
+    "fairway_dispatch_seconds",
+    "From a job's being ready to its handler's running, by queue",
+    ["queue"],
+    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800),
+)
+RIDERS = Histogram(
+    "fairway_riders", "Jobs that shared a turn of a slot, by queue", ["queue"], buckets=(1, 2, 4, 8, 16, 32, 64)
+)
 LOSSES = Counter("fairway_job_losses", "Jobs whose worker died while it ran them, by kind", ["kind"])
 QUARANTINED = Counter("fairway_messages_quarantined", "Messages on our queues that were no carriers", ["queue"])
-WAITING = Gauge("fairway_jobs_waiting", "Jobs in the lane, by queue", ["queue"], multiprocess_mode="mostrecent")
+WAITING = Gauge("fairway_jobs_waiting", "Jobs in the lanes, by queue", ["queue"], multiprocess_mode="mostrecent")
+OLDEST_SECONDS = Gauge(
+    "fairway_oldest_job_seconds",
+    "Age of the oldest queued job, by queue",
+    ["queue"],
+    multiprocess_mode="mostrecent",
+)
+BORROWED = Gauge(
+    "fairway_slots_borrowed",
+    "Slots given beyond a cap since the last rebuild",
+    ["queue"],
+    multiprocess_mode="mostrecent",
+)
+REBUILDING = Gauge(
+    "fairway_lanes_rebuilding",
+    "Jobs admitted by the rebuild under way; 0: none is",
+    multiprocess_mode="mostrecent",
+)
 SLOTS = Gauge("fairway_slots", "Slots of live workers, by queue", ["queue"], multiprocess_mode="mostrecent")
 SWEEP_LAG = Gauge(
     "fairway_sweep_lag_seconds",

@@ -20,11 +20,13 @@ from common.coordination.memory import RedisMemory
 from common.coordination.rate_limiter import RateLimiter
 from common.errors import Misconfigured, Unavailable
 from common.ids import OrgId
+from common.jobs.backlog import Backlog
 from common.jobs.children import CLOSINGS_INDEXES
 from common.jobs.idempotency import IDEMPOTENCY_INDEXES
 from common.jobs.kind import Job, discover, queues
 from common.jobs.lanes import Lanes
 from common.jobs.record import JobRecord
+from common.jobs.steering import Steering
 from common.jobs.store import JOBS_INDEXES, JobStore
 from common.jobs.submit import Submitter
 from common.keys import SecretKeys
@@ -35,6 +37,7 @@ from common.tenancy.connection import check, connect
 from common.tenancy.control import ControlPlane
 from common.tenancy.registry import Registry
 from common.tenancy.scope import OrgScope
+from common.tenancy.tiers import Tiers
 
 SHARED_TIMEOUT_S = 0.5
 """How long a limiter, lock or breaker may take to answer; a request waits for it."""
@@ -64,9 +67,12 @@ class Services:
         self.breaker = CircuitBreaker(self.shared, memory=self.memory)
         self.limit_states = LimitStates(self.shared)
         self.audit = Audit(self.control, self.clock)
-        self.lanes = Lanes(self.broker)
+        self.tiers = Tiers(self.control, self.clock)
+        self.lanes = Lanes(self.broker, tier_of=self._tier_of)
+        self.steering = Steering(self.control, self.registry, self.tiers, self.lanes, self.clock)
+        self.backlog = Backlog(self.lanes, self._most_waiting, self.clock)
         self.jobs = JobStore(self.control, self.clock, lease_s=settings.lease_s, woken=self.lanes.admit_all_soon)
-        self.submitter = Submitter(self.control, self.jobs, self.lanes, self.clock)
+        self.submitter = Submitter(self.control, self.jobs, self.lanes, self.backlog, self.clock)
         self.blobs: BlobStore = FolderBlobStore(settings.data_dir / "blobs")
 
     @classmethod
@@ -92,6 +98,12 @@ class Services:
     def limiter(self, purpose: str) -> RateLimiter:
         """Return the rate limiter of one purpose; make it once, and keep it."""
         return RateLimiter(self.shared, purpose, memory=self.memory)
+
+    def _tier_of(self, org_id: OrgId) -> str:
+        return self.steering.tier_of(org_id)
+
+    def _most_waiting(self, org_id: OrgId) -> int:
+        return self.steering.allowance_of(org_id).waiting
 
     def _is_first_memory(self) -> bool:
         return self.control.is_first_memory(self.clock.now())

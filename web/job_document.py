@@ -6,6 +6,7 @@ from typing import Any
 import marshmallow as ma
 
 from common.clock import rfc3339
+from common.jobs.lanes import Standing
 from common.jobs.record import STATES, JobRecord
 from web.contract.shapes import Shape, instant, links, page_of
 
@@ -28,7 +29,11 @@ class JobSchema(Shape):
     kind = ma.fields.String(metadata={"description": "what is done: `family.verb_object`"})
     state = ma.fields.String(validate=ma.validate.OneOf(STATES))
     waiting_for = ma.fields.Dict(
-        allow_none=True, metadata={"description": "`{reason, until}` while it waits; for children also `open`"}
+        allow_none=True,
+        metadata={
+            "description": "`{reason, until, ahead}` while it is queued or waits; `ahead` counts the jobs of its"
+            " own organization that stand before it; for children also `open`"
+        },
     )
     priority = ma.fields.Integer(metadata={"description": "0 to 9; a higher one goes first"})
     tags = ma.fields.List(ma.fields.String())
@@ -83,21 +88,21 @@ EXAMPLE: dict[str, Any] = {
 }
 ACCEPTED_EXAMPLE: dict[str, Any] = EXAMPLE | {
     "state": "queued",
-    "waiting_for": {"reason": "slot", "until": None},
+    "waiting_for": {"reason": "slot", "until": None, "ahead": 0},
     "progress": {"done": 0, "total": None, "stage": None, "percent": None},
     "started_at": None,
 }
 """A job that was accepted a moment ago."""
 
 
-def dump(record: JobRecord) -> dict[str, Any]:
-    """Return *record* as the API shows a job."""
+def dump(record: JobRecord, standing: Standing | None = None) -> dict[str, Any]:
+    """Return *record* as the API shows a job; *standing* tells why a queued one does not run yet."""
     here = f"/v1/jobs/{record.id}"
     return {
         "id": record.id,
         "kind": record.kind,
         "state": record.state,
-        "waiting_for": _waiting_for(record),
+        "waiting_for": _waiting_for(record, standing),
         "priority": record.priority,
         "tags": list(record.tags),
         "progress": {
@@ -129,11 +134,16 @@ def accepted_headers(record: JobRecord) -> dict[str, str]:
     return {"Location": f"/v1/jobs/{record.id}", "Retry-After": str(RETRY_AFTER_S)}
 
 
-def _waiting_for(record: JobRecord) -> dict[str, Any] | None:
+def _waiting_for(record: JobRecord, standing: Standing | None) -> dict[str, Any] | None:
     if record.waiting_for is not None:
-        shown = {"reason": record.waiting_for["reason"], "until": _instant(record.waiting_for.get("until"))}
+        until = _instant(record.waiting_for.get("until"))
+        shown = {"reason": record.waiting_for["reason"], "until": until, "ahead": None}
         return shown | {"open": record.open_children} if shown["reason"] == "children" else shown
-    return {"reason": "slot", "until": None} if record.state == "queued" else None
+    if record.state != "queued":
+        return None
+    if standing is None:
+        return {"reason": "slot", "until": None, "ahead": None}
+    return {"reason": standing.reason, "until": None, "ahead": standing.ahead}
 
 
 def _error(problem: Any) -> dict[str, Any] | None:

@@ -20,6 +20,7 @@ from web.contract.long_polls import Waiters
 from web.contract.paging import PageQuery
 from web.contract.services import services
 from web.job_document import ACCEPTED_EXAMPLE, EXAMPLE, RETRY_AFTER_S, JobPage, JobSchema, accepted_headers, dump
+from web.standings import show, show_all
 
 blueprint = Blueprint("jobs", __name__, description="Jobs")
 
@@ -60,7 +61,8 @@ def list_jobs(query: dict[str, Any]) -> Response:
         since=query["since"],
         before=paging.position(who, query, paging.read_id),
     )
-    return paging.page(who, query, found, dump=dump, place=lambda record: record.id)
+    shown = {one["id"]: one for one in show_all(found)}
+    return paging.page(who, query, found, dump=lambda record: shown[record.id], place=lambda record: record.id)
 
 
 @blueprint.route("/v1/jobs/<string:job_id>", methods=["GET"])
@@ -75,7 +77,7 @@ def get_job(query: dict[str, Any], job_id: str) -> Response:
     if query["wait"] and not record.is_final:
         record = _wait_for_change(who, record, query["wait"])
     headers = {} if record.is_final else {"Retry-After": str(RETRY_AFTER_S)}
-    return replies.one(dump(record), headers=headers)
+    return replies.one(show(record), headers=headers)
 
 
 @blueprint.route("/v1/jobs/<string:job_id>/cancel", methods=["POST"])

@@ -6,21 +6,30 @@ It needs the settings of a process of the platform, not the API: it works while 
 import getpass
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast, get_args
 
 import click
 import orjson
 from rich.console import Console
 from rich.table import Table
 
-from common import logs, operations
+from common import fleet, logs, operations
 from common.audit import Actor
+from common.clock import rfc3339
 from common.config import current
 from common.coordination.names import escaped
 from common.errors import FairwayError
+from common.ids import OrgId
+from common.jobs.cancel_many import CancelMany
+from common.jobs.record import STATES, JobRecord
+from common.jobs.retry_many import RetryMany
+from common.jobs.selection import Selection
+from common.jobs.steering import What
 from common.services import Services
+from common.tenancy.tiers import Tier
 
 LIMIT_MAX = 1_000
+_PAUSABLE = get_args(What)
 _NOTHING = 3
 
 
@@ -108,6 +117,158 @@ def reset_rate_limit(made: tuple[Services, bool], key: str) -> None:
 def reset_circuit_breaker(made: tuple[Services, bool], key: str) -> None:
     """Close the circuit breaker KEY and forget its last calls."""
     _show(made, [operations.reset_circuit_breaker(made[0], _actor(), key)])
+
+
+@cli.command()
+@click.pass_obj
+def queues(made: tuple[Services, bool]) -> None:
+    """Show every queue: what waits, runs and is due, its slots, and who is in line."""
+    _show(made, fleet.queues(made[0]))
+
+
+@cli.command()
+@click.argument("queue")
+@click.option("--over", is_flag=True, help="Those at their caps instead of those who are ready.")
+@_limit
+@click.option("--offset", default=0, type=click.IntRange(0))
+@click.pass_obj
+def line(made: tuple[Services, bool], queue: str, limit: int, offset: int, *, over: bool) -> None:
+    """List the organizations in line for QUEUE, the next to be served first."""
+    _show(made, fleet.line(made[0], queue, "over" if over else "ready", offset=offset, limit=limit))
+
+
+@cli.command()
+@click.pass_obj
+def workers(made: tuple[Services, bool]) -> None:
+    """Show every worker that is alive, and the jobs that it runs."""
+    _show(made, fleet.workers(made[0]))
+
+
+@cli.command()
+@click.option("--org", default=None, help="Only this organization's, by its id.")
+@click.option("--kind", default=None)
+@click.option("--state", default=None, type=click.Choice(STATES))
+@click.option("--before", default=None, help="Only jobs older than the one of this id.")
+@_limit
+@click.pass_obj
+def jobs(made: tuple[Services, bool], /, limit: int, before: str | None, **which: str | None) -> None:
+    """List jobs of all organizations, newest first."""
+    selection = _selection(which["org"], which["kind"], which["state"])
+    _show(made, [_job(one) for one in fleet.jobs(made[0], selection, before=before, limit=limit)])
+
+
+@cli.command()
+@click.argument("job_id")
+@click.pass_obj
+def retry(made: tuple[Services, bool], job_id: str) -> None:
+    """Start a fresh run of the failed or cancelled job JOB_ID, whosever it is."""
+    _show(made, [_job(fleet.retry(made[0], _actor(), job_id))])
+
+
+@cli.command()
+@click.argument("job_id")
+@click.pass_obj
+def cancel(made: tuple[Services, bool], job_id: str) -> None:
+    """Cancel the job JOB_ID, or ask it to stop, whosever it is."""
+    _show(made, [_job(fleet.cancel(made[0], _actor(), job_id))])
+
+
+@cli.command("change-many")
+@click.argument("change", type=click.Choice(["retry", "cancel"]))
+@click.option("--org", default=None, help="Only this organization's, by its id; else everybody's.")
+@click.option("--kind", default=None)
+@click.option("--state", default=None, type=click.Choice(STATES))
+@click.option("--really", is_flag=True, help="Do it; without this they are only counted.")
+@click.pass_obj
+def change_many(made: tuple[Services, bool], /, change: str, *, really: bool, **which: str | None) -> None:
+    """Retry or cancel jobs by filter: counted first, then done as a job of the platform's own."""
+    asked = (RetryMany if change == "retry" else CancelMany)(
+        kind=which["kind"], state=cast("Any", which["state"]), of_org=which["org"]
+    )
+    shown = fleet.accept_many(made[0], _actor(), asked) if really else fleet.count_many(made[0], asked)
+    _show(made, [shown])
+
+
+@cli.command()
+@click.pass_obj
+def pauses(made: tuple[Services, bool]) -> None:
+    """List what is paused: since when, and by whom."""
+    _show(made, fleet.pauses(made[0]))
+
+
+@cli.command()
+@click.argument("what", type=click.Choice(_PAUSABLE))
+@click.argument("name")
+@click.pass_obj
+def pause(made: tuple[Services, bool], what: What, name: str) -> None:
+    """Begin no more of a queue's, a kind's or an organization's jobs; what runs goes on."""
+    _show(made, [fleet.pause(made[0], _actor(), what, name)])
+
+
+@cli.command()
+@click.argument("what", type=click.Choice(_PAUSABLE))
+@click.argument("name")
+@click.pass_obj
+def resume(made: tuple[Services, bool], what: What, name: str) -> None:
+    """Let the jobs of a queue, a kind or an organization go on."""
+    _show(made, [fleet.resume(made[0], _actor(), what, name)])
+
+
+@cli.command()
+@click.argument("words", default="")
+@_limit
+@_after
+@click.pass_obj
+def organizations(made: tuple[Services, bool], words: str, limit: int, after: str) -> None:
+    """List organizations whose name or slug contains WORDS."""
+    found = fleet.organizations(made[0], words, after=after, limit=limit)
+    _show(made, [fleet.organization(made[0], one) for one in found])
+
+
+@cli.command("set-tier")
+@click.argument("org_id")
+@click.argument("tier", type=click.Choice(get_args(Tier)))
+@click.pass_obj
+def set_tier(made: tuple[Services, bool], org_id: str, tier: Tier) -> None:
+    """Give the organization ORG_ID another tier."""
+    was = made[0].registry.get(OrgId(org_id), fresh=True)
+    _show(made, [fleet.organization(made[0], fleet.set_tier(made[0], _actor(), was, tier))])
+
+
+@cli.command()
+@click.pass_obj
+def tiers(made: tuple[Services, bool]) -> None:
+    """Show the table of tiers as it holds now."""
+    _show(made, fleet.tiers(made[0]))
+
+
+@cli.command("change-tier")
+@click.argument("tier")
+@click.option("--weight", type=click.IntRange(1, 1_000))
+@click.option("--running", type=click.IntRange(1, 100_000))
+@click.option("--waiting", type=click.IntRange(1, 10_000_000))
+@click.pass_obj
+def change_tier(made: tuple[Services, bool], /, tier: str, **changes: int | None) -> None:
+    """Change figures of TIER for all its organizations."""
+    wanted = {name: value for name, value in changes.items() if value is not None}
+    _show(made, [fleet.change_tier(made[0], _actor(), tier, wanted)])
+
+
+def _selection(org: str | None, kind: str | None, state: str | None) -> Selection:
+    return Selection(OrgId(org) if org else None, kind=kind, states=(state,) if state else ())
+
+
+def _job(record: JobRecord) -> dict[str, Any]:
+    return {
+        "id": record.id,
+        "org_id": record.org_id,
+        "kind": record.kind,
+        "state": record.state,
+        "attempt": record.attempt,
+        "losses": record.losses,
+        "created_at": rfc3339(record.created_at),
+        "error": record.error["code"] if record.error else None,
+    }
 
 
 def _show(made: tuple[Services, bool], rows: Sequence[Any]) -> None:

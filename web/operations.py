@@ -8,11 +8,10 @@ import marshmallow as ma
 from flask import Response
 
 from common import operations
-from common.audit import Actor
 from common.errors import NotFound
 from common.operations import Shown
 from web.contract import paging, replies
-from web.contract.authentication import caller, requires
+from web.contract.authentication import actor, caller, requires
 from web.contract.json_bodies import Blueprint
 from web.contract.paging import PageQuery
 from web.contract.services import services
@@ -150,7 +149,7 @@ def list_locks(query: dict[str, Any]) -> Response:
 @blueprint.response(200, LockSchema, example=LOCK, description="It is free; who held it is shown")
 def reset_lock(lock_id: str) -> Response:
     """Free a lock, whoever holds it. What that holder still writes is refused by the next one's fence."""
-    return replies.one(_named("locks", operations.reset_lock(services(), _actor(), _key(lock_id))))
+    return replies.one(_named("locks", operations.reset_lock(services(), actor(), _key(lock_id))))
 
 
 @blueprint.route(f"{_HERE}/rate-limits", methods=["GET"])
@@ -172,7 +171,7 @@ def list_rate_limits(query: dict[str, Any]) -> Response:
 @blueprint.response(200, LimitSchema, example=LIMIT, description="All of it is free; how it stood is shown")
 def reset_rate_limit(limit_id: str) -> Response:
     """Forget what was used of a limit, or lift a penalty."""
-    shown = operations.reset_rate_limit(services(), _actor(), _key(limit_id))
+    shown = operations.reset_rate_limit(services(), actor(), _key(limit_id))
     return replies.one(_named("rate-limits", shown))
 
 
@@ -190,7 +189,7 @@ def list_circuit_breakers(query: dict[str, Any]) -> Response:
 @blueprint.response(200, BreakerSchema, example=BREAKER, description="It is closed; how it stood is shown")
 def reset_circuit_breaker(breaker_id: str) -> Response:
     """Close a circuit breaker and forget its last calls."""
-    shown = operations.reset_circuit_breaker(services(), _actor(), _key(breaker_id))
+    shown = operations.reset_circuit_breaker(services(), actor(), _key(breaker_id))
     return replies.one(_named("circuit-breakers", shown))
 
 
@@ -232,8 +231,3 @@ def _read_key(value: Any) -> str:
     if not isinstance(value, str) or not 0 < len(value) <= _KEY_MAX_CHARS:
         raise ValueError("no key")
     return value
-
-
-def _actor() -> Actor:
-    who = caller()
-    return Actor(name=who.user_id, via="api", request_id=who.request_id)

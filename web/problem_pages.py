@@ -13,6 +13,8 @@ _ADVICE = {
     "not-parseable": "The body or a parameter is not what it claims to be. Check the JSON or the framing.",
     "unauthenticated": "Sign in at POST /v1/auth/token and send the token as Authorization: Bearer.",
     "forbidden": "You are known, but your role may not do this. Ask an admin of your organization.",
+    "precondition-failed": "It was changed since you read it. Read it again, and send its new ETag in If-Match.",
+    "precondition-required": "Read the thing, and send its ETag in If-Match, so that nobody's change is undone.",
     "not-found": "There is nothing here, or it belongs to another organization; the two are never told apart.",
     "method-not-allowed": "The address exists, but not with this method. See the Allow header.",
     "not-acceptable": "Accept application/json.",

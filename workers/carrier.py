@@ -1,22 +1,24 @@
-"""A carrier at work: take a job, claim it, run it, and again, until the lanes stay empty or the worker closes."""
+"""A carrier at work: take jobs, claim and run them, and again, until the lanes stay empty or the worker closes."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from pymongo.errors import PyMongoError
 
 from common.errors import Unavailable
-from common.jobs.lanes import Member
+from common.jobs.lanes import UNMEASURED, Used
 from common.jobs.leases import Claimed
+from common.jobs.members import Member
 from common.logs import get_logger
-from common.metrics import SWALLOWED
+from common.metrics import DISPATCH_SECONDS, RIDERS, SWALLOWED
 from common.services import Services
 from workers.clerk import Clerk, Ended
 from workers.context import Context, Signals
 from workers.events import JobEvents
 from workers.holding import Holding
-from workers.runner import run
+from workers.ride import Ride
+from workers.runner import Outcome, run
 
 STAY_S = 30.0
 WAIT_STEP_S = 0.5
@@ -56,39 +58,72 @@ def work(place: Place, carrier: str) -> int:
 
 
 def _work(place: Place, carrier: str) -> int:
-    count, settled = 0, list[Member]()
+    count, unclaimed = 0, list[Used]()
+    lanes, settings = place.services.lanes, place.services.settings
     leaves_at = time.monotonic() + STAY_S
     while True:
-        stays = time.monotonic() < leaves_at and not place.is_closing()
-        if not stays:
-            place.services.lanes.part(place.queue, carrier, settled)
+        if time.monotonic() >= leaves_at or place.is_closing():
+            lanes.part(place.queue, carrier, unclaimed)
             return count
-        linger_s = place.services.settings.linger_s
-        member = place.services.lanes.take(place.queue, carrier, linger_s=linger_s, settled=settled)
-        settled = []
-        if member is not None:
-            settled.append(member)
-            count += _run(place, member)
-        elif not _wait(place, carrier, linger_s):
+        members = lanes.take(
+            place.queue,
+            carrier,
+            linger_s=settings.linger_s,
+            hold_s=settings.lease_s,
+            budget_ms=settings.ride_ms,
+            released=unclaimed,
+        )
+        unclaimed = []
+        if members:
+            claimed = place.services.jobs.claim_all(members, place.worker)
+            unclaimed = _not_among(members, claimed)
+            count += _ride(place, claimed)
+        elif not _wait(place, carrier, settings.linger_s):
             leaves_at = 0.0
 
 
-def _run(place: Place, member: Member) -> bool:
-    claimed = place.services.jobs.claim(member, place.worker)
-    if claimed is None:
-        return False  # somebody else has it, or it has ended
+def _ride(place: Place, claimed: Sequence[Claimed]) -> int:
+    """Run jobs in turn, hand each to the clerk as it ends; return how many were begun."""
+    if not claimed:
+        return 0  # somebody else has them, or they have ended
     place.holding.add(claimed)
+    RIDERS.labels(place.queue).observe(len(claimed))
+    ride, count = Ride(claimed), 0
+    place.clerk.mind(ride)
+    while (one := ride.next()) is not None:
+        if place.is_closing():
+            place.clerk.put(Ended(one, Outcome("given_back"), 0.0))
+            continue
+        count += 1
+        _run(place, one)
+    place.holding.pause()
+    place.clerk.hurry()
+    return count
+
+
+def _run(place: Place, claimed: Claimed) -> None:
+    signals = place.signals_for(claimed)
+    if signals.cancel_requested():  # while it rode along
+        place.clerk.put(Ended(claimed, Outcome("cancelled"), 0.0))
+        return
+    place.holding.begin(claimed)
     place.events.started(claimed)
+    waited_s = (place.services.clock.now() - claimed.ready_at).total_seconds()
+    DISPATCH_SECONDS.labels(place.queue).observe(max(0.0, waited_s))
     started = time.perf_counter()
-    outcome = run(claimed, Context(place.services, claimed, place.signals_for(claimed)))
-    place.holding.ended(claimed)
+    outcome = run(claimed, Context(place.services, claimed, signals))
     place.clerk.put(Ended(claimed, outcome, time.perf_counter() - started))
-    return True
+
+
+def _not_among(members: Sequence[Member], claimed: Sequence[Claimed]) -> list[Used]:
+    if len(members) == len(claimed):
+        return []
+    mine = {one.job_id for one in claimed}
+    return [(one, UNMEASURED) for one in members if one.job_id not in mine]
 
 
 def _wait(place: Place, carrier: str, linger_s: float) -> bool:
     """Wait for work in short steps, so that a closing worker is noticed; tell whether some came."""
-    place.clerk.hurry()
     ends_at = time.monotonic() + linger_s
     while (left_s := ends_at - time.monotonic()) > 0 and not place.is_closing():
         if place.services.lanes.wait(place.queue, carrier, min(WAIT_STEP_S, left_s)):

@@ -62,6 +62,7 @@ class Context:
         self.job_id: JobId = claimed.job_id
         self.claim = claimed.claim
         self.request_id = claimed.request_id
+        self.asked_at = claimed.created_at
         self.log = get_logger()
         self._signals = signals or Signals()
         self._shown_at = 0.0

@@ -24,7 +24,7 @@ def main(arguments: list[str]) -> str | None:
         if arguments[0] == "--sweeper":
             return None if services.control.somebody_sweeps() else "Nobody leads the sweep."
         here = socket.gethostname()
-        if any(name.endswith(f"@{here}") for name in services.lanes.workers(arguments[0])):
+        if any(name.endswith(f"@{here}") for name, _ in services.lanes.workers(arguments[0])):
             return None
     except FairwayError as error:
         return error.detail

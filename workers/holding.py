@@ -3,6 +3,7 @@
 import os
 import threading
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from common.jobs.kind import KINDS
@@ -16,7 +17,7 @@ LOOK_EVERY_S = 0.02
 
 
 class Holding:
-    """The leases of one child, and its carrier. Written by its two threads, read by the parent."""
+    """The leases of one child, its carrier, and what it runs. Written by its two threads, read by the parent."""
 
     def __init__(self, slot: Slot) -> None:
         _await_burial(slot)
@@ -24,6 +25,7 @@ class Holding:
         self._lock = threading.Lock()
         self._carrier: str | None = None
         self._leases: dict[str, dict[str, Any]] = {}
+        self.pause()
         self._post()
 
     def carrier(self, identity: str | None) -> None:
@@ -32,36 +34,39 @@ class Holding:
             self._carrier = identity
             self._post()
 
-    def add(self, claimed: Claimed) -> None:
-        """Note a lease, with the moment at which the parent kills this process for it."""
-        kind = KINDS.get(claimed.kind)
-        limit_s = kind.terms.time_limit_s if kind else HARD_LIMIT_OF_UNKNOWN_KINDS_S
-        lease = {
-            "org_id": claimed.org_id,
-            "job_id": claimed.job_id,
-            "kind": claimed.kind,
-            "token": claimed.token,
-            "losses": claimed.losses,
-            "priority": claimed.priority,
-            "ends_at": time.monotonic() + limit_s,
+    def add(self, claimed: Sequence[Claimed]) -> None:
+        """Note leases. None of these jobs is charged with a death of this process before it is begun."""
+        leases = {
+            one.token: {
+                "org_id": one.org_id,
+                "job_id": one.job_id,
+                "kind": one.kind,
+                "token": one.token,
+                "losses": one.losses,
+                "priority": one.priority,
+            }
+            for one in claimed
         }
         with self._lock:
-            self._leases[claimed.token] = lease
+            self._leases.update(leases)
             self._post()
 
-    def remove(self, claimed: Claimed) -> None:
-        """Note that a lease is no longer held."""
+    def remove(self, claimed: Sequence[Claimed]) -> None:
+        """Note that these leases are no longer held."""
         with self._lock:
-            self._leases.pop(claimed.token, None)
+            for one in claimed:
+                self._leases.pop(one.token, None)
             self._post()
 
-    def ended(self, claimed: Claimed) -> None:
-        """Note that the handler ended: what is left is to write it down, so its limit of time no longer counts."""
-        with self._lock:
-            lease = self._leases.get(claimed.token)
-            if lease is not None:
-                lease["ends_at"] = None
-                self._post()
+    def begin(self, claimed: Claimed) -> None:
+        """Note that the handler of this job runs, and the moment at which the parent kills this process for it."""
+        kind = KINDS.get(claimed.kind)
+        limit_s = kind.terms.time_limit_s if kind else HARD_LIMIT_OF_UNKNOWN_KINDS_S
+        self._slot.running.post({"token": claimed.token, "ends_at": time.monotonic() + limit_s})
+
+    def pause(self) -> None:
+        """Note that no handler runs: the ends of the last ones are still to be written, and nobody is to blame."""
+        self._slot.running.post(None)
 
     def _post(self) -> None:
         self._slot.held.post({"pid": os.getpid(), "carrier": self._carrier, "leases": list(self._leases.values())})
@@ -97,8 +102,8 @@ class NotesOfTheParent(Signals):
         return self._token in self._read().get("cancelled", ())
 
     def closing(self) -> bool:
-        """Tell whether the worker is shutting down."""
-        return bool(self._is_closing())
+        """Tell whether the worker is shutting down, or the slot is borrowed and another organization needs it."""
+        return bool(self._is_closing()) or self._token in self._read().get("asked_back", ())
 
     def _read(self) -> dict[str, Any]:
         number = self._slot.notes.number

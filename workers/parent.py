@@ -4,7 +4,8 @@ It runs in threads of the parent process, so that a busy handler can't starve it
 
 - guard, each second: reads what each child holds; renews leases every third of their life; tells lost and
   cancelled ones; kills a child over its hard limit or frozen longer than a lease; gives back what a dead one held.
-- beat, each second: the worker's sign of life: its slots, its carriers, what was claimed.
+- beat, each second: the worker's sign of life: its slots, its carriers, what was claimed; the answer names jobs
+  whose slots are lent while another organization needs them: they are told to give back at their next checkpoint.
 - due, at the next due time: queues the jobs whose time has come.
 """
 
@@ -22,9 +23,10 @@ from pymongo.errors import PyMongoError
 
 from common.errors import Unavailable
 from common.ids import JobId, OrgId
-from common.jobs.lanes import Member
 from common.jobs.leases import Held
+from common.jobs.members import Entry, Member
 from common.jobs.problems import problem_of_loss
+from common.jobs.record import rides_alone
 from common.logs import get_logger
 from common.metrics import LOSSES, SWALLOWED, forget_process
 from common.services import Services
@@ -46,6 +48,7 @@ class Child:
     pid: int = 0
     carrier: str | None = None
     leases: list[dict[str, Any]] = field(default_factory=list)
+    running: Mapping[str, Any] | None = None
     frozen_since: float | None = None
 
     def held(self) -> list[Held]:
@@ -57,6 +60,17 @@ class Child:
         letter = self.slot.held.read()
         if isinstance(letter, Mapping):
             self.pid, self.carrier, self.leases = letter["pid"], letter["carrier"], list(letter["leases"])
+        self.running = self.slot.running.read()
+
+    def members(self) -> dict[Member, str]:
+        """Return what this child holds as the lanes know it, with the token of each."""
+        return {
+            Member(OrgId(one["org_id"]), JobId(one["job_id"]), one["kind"]): one["token"] for one in self.leases
+        }
+
+    def runs(self, lease: Mapping[str, Any]) -> bool:
+        """Tell whether the handler of this lease's job runs; the others are not begun, or have ended."""
+        return self.running is not None and self.running["token"] == lease["token"]
 
 
 class Parent:
@@ -72,6 +86,7 @@ class Parent:
         self._stopped = threading.Event()
         self._renewed_at = 0.0
         self._beaten_at = services.clock.monotonic()
+        self._asked_back: frozenset[Member] = frozenset()
         self._threads = [
             threading.Thread(target=self._forever, args=(step, every_s), name=name, daemon=True)
             for name, step, every_s in (
@@ -137,16 +152,16 @@ class Parent:
         self._tell(held)
 
     def _tell(self, held: list[Held]) -> None:
-        """Tell each child which of its leases were lost and whose jobs are to be cancelled."""
+        """Tell each child which of its leases were lost, whose jobs are to be cancelled or given back."""
         if not held:
             return
-        news = self._services.jobs.news(held)
+        news, asked_back = self._services.jobs.news(held), self._asked_back
         for child in self._children:
             tokens = {one.token for one in child.held()}
-            if tokens & (news.lost | news.cancelled):
-                child.slot.notes.post(
-                    {"lost": list(tokens & news.lost), "cancelled": list(tokens & news.cancelled)}
-                )
+            wanted = {token for member, token in child.members().items() if member in asked_back}
+            if wanted or tokens & (news.lost | news.cancelled):
+                notes = {"lost": tokens & news.lost, "cancelled": tokens & news.cancelled, "asked_back": wanted}
+                child.slot.notes.post({what: list(those) for what, those in notes.items()})
 
     def _bury(self, child: Child) -> None:
         """Give back what a dead child held, charged with the loss, without waiting for the lease to run out."""
@@ -154,9 +169,10 @@ class Parent:
         # Its open transaction may hold a record: better try again in a second than let the others' leases run out.
         with pymongo.timeout(LOCKED_MAX_S):
             for held, lease in zip(child.held(), child.leases, strict=True):
-                self._give_back(held, lease, charged=lease["ends_at"] is not None)
+                self._give_back(held, lease, charged=child.runs(lease))
         forget_process(child.pid)
-        dead, child.pid, child.leases, child.carrier = child.carrier, 0, [], None
+        dead, child.pid, child.leases, child.carrier, child.running = child.carrier, 0, [], None, None
+        child.slot.running.post(None)
         child.slot.held.post({"pid": 0, "carrier": None, "leases": []})
         if dead is not None:
             self._services.lanes.leave(self._queue, "", 0, [dead])
@@ -169,13 +185,16 @@ class Parent:
         else:
             given_back = self._services.jobs.give_back(held)
         if given_back:
-            member = Member(org_id=held.org_id, job_id=held.job_id)
-            self._services.lanes.back_soon(self._queue, member, lease["priority"])
+            member = Member(held.org_id, held.job_id, lease["kind"])
+            alone = rides_alone(member.kind, lease["losses"] + charged)
+            self._services.lanes.back_soon(self._queue, [Entry(self._queue, member, lease["priority"], alone)])
 
     def _kill_overdue(self) -> None:
         now = time.monotonic()
         for child in self._children:
-            over = [one for one in child.leases if one["ends_at"] is not None and one["ends_at"] < now]
+            if child.running is None or child.running["ends_at"] > now:
+                continue
+            over = [one for one in child.leases if child.runs(one)]
             if over and child.pid:
                 log.warning("child.over_its_limit", pid=child.pid, kind=over[0]["kind"], job_id=over[0]["job_id"])
                 _kill(child.pid)
@@ -196,12 +215,18 @@ class Parent:
 
     def _beat(self) -> None:
         carriers = [child.carrier for child in self._children if child.carrier is not None]
-        claimed = [
-            Member(org_id=one.org_id, job_id=one.job_id) for child in self._children for one in child.held()
-        ]
+        claimed = [member for child in self._children for member in child.members()]
         slots = 0 if self._slots.is_closing else self._size
-        lanes = self._services.lanes
-        lanes.beat(self._queue, self._worker, slots, alive_s=ALIVE_S, carriers=carriers, claimed=claimed)
+        answer = self._services.lanes.beat(
+            self._queue,
+            self._worker,
+            slots,
+            alive_s=ALIVE_S,
+            hold_s=self._services.settings.lease_s,
+            carriers=carriers,
+            claimed=claimed,
+        )
+        self._asked_back = answer.asked_back
         self._beaten_at = self._services.clock.monotonic()
 
     # due

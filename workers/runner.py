@@ -52,6 +52,7 @@ class Outcome:
 
     ending: Ending
     result: Any = None
+    result_bytes: int = 0
     code: str = ""
     detail: str = ""
     delay_s: float = 0.0
@@ -124,7 +125,7 @@ def _succeeded(result: Any) -> Outcome:
         raise JobFailed(
             f"The result has {size_bytes} bytes; a job may return {RESULT_MAX_BYTES}.", code="result-too-large"
         )
-    return Outcome("succeeded", result=plain)
+    return Outcome("succeeded", result=plain, result_bytes=size_bytes)
 
 
 def _of_our_error(claimed: Claimed, error: FairwayError) -> Outcome:

@@ -1,4 +1,4 @@
-"""Shared memory between a worker's parent and its children: what each child holds, and what it should know.
+"""Shared memory of a worker's parent and its children: what each child holds and runs, and what it should know.
 
 The memory is mapped before the fork. A mailbox has one writer, and carries a number that is odd while a letter is
 being written, so that a reader never sees half of one.
@@ -12,18 +12,19 @@ from typing import Any
 import orjson
 
 SLOTS_MAX = 256
-_LETTER_BYTES = 16 * 1024
 _HEADER = struct.Struct("<QI")
-_BOX_BYTES = _HEADER.size + _LETTER_BYTES
+_LONG_BYTES, _SHORT_BYTES = 128 * 1024, 1024
+_SLOT_BYTES = 2 * (_HEADER.size + _LONG_BYTES) + _HEADER.size + _SHORT_BYTES
 _FLAGS_BYTES = mmap.PAGESIZE
 
 
 class Mailbox:
     """One letter of JSON, written by one process and read by others."""
 
-    def __init__(self, memory: mmap.mmap, offset: int) -> None:
+    def __init__(self, memory: mmap.mmap, offset: int, most_bytes: int) -> None:
         self._memory = memory
         self._offset = offset
+        self._most_bytes = most_bytes
 
     @property
     def number(self) -> int:
@@ -31,9 +32,9 @@ class Mailbox:
         return int(_HEADER.unpack_from(self._memory, self._offset)[0])
 
     def post(self, letter: Any) -> None:
-        """Replace the letter. Raises `ValueError` if it is over 16 KiB."""
+        """Replace the letter. Raises `ValueError` if it is too long for this box."""
         encoded = orjson.dumps(letter)
-        if len(encoded) > _LETTER_BYTES:
+        if len(encoded) > self._most_bytes:
             raise ValueError(f"A letter of {len(encoded)} bytes does not fit into a mailbox.")
         number = self.number | 1  # also mends the number of a writer that died in the middle
         start = self._offset + _HEADER.size
@@ -54,19 +55,20 @@ class Mailbox:
 
 
 class Slot:
-    """The two mailboxes of one child: *held* is written by the child, *notes* by the parent."""
+    """The mailboxes of one child: *held* and *running* are written by the child, *notes* by the parent."""
 
     def __init__(self, memory: mmap.mmap, index: int) -> None:
-        start = _FLAGS_BYTES + 2 * index * _BOX_BYTES
-        self.held = Mailbox(memory, start)
-        self.notes = Mailbox(memory, start + _BOX_BYTES)
+        start = _FLAGS_BYTES + index * _SLOT_BYTES
+        self.held = Mailbox(memory, start, _LONG_BYTES)
+        self.notes = Mailbox(memory, start + _HEADER.size + _LONG_BYTES, _LONG_BYTES)
+        self.running = Mailbox(memory, start + 2 * (_HEADER.size + _LONG_BYTES), _SHORT_BYTES)
 
 
 class Slots:
     """The slots of one worker; make it in the parent, before the first child is forked."""
 
     def __init__(self) -> None:
-        self._memory = mmap.mmap(-1, _FLAGS_BYTES + 2 * SLOTS_MAX * _BOX_BYTES)
+        self._memory = mmap.mmap(-1, _FLAGS_BYTES + SLOTS_MAX * _SLOT_BYTES)
 
     def __getitem__(self, index: int) -> Slot:
         if not 0 <= index < SLOTS_MAX:

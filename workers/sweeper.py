@@ -27,6 +27,7 @@ def sweep_until(stopped: threading.Event, services: Services) -> None:
         services.lanes,
         services.broker,
         services.clock,
+        steering=services.steering,
         still_leading=leadership.hold,
     )
     led, wait_s = False, 0.0
@@ -39,6 +40,7 @@ def sweep_until(stopped: threading.Event, services: Services) -> None:
                 led = leads
             if leads:
                 sweep.once()
+                wait_s = 0.0 if sweep.is_rebuilding else sweep_s
         except (Unavailable, PyMongoError) as error:
             metrics.SWALLOWED.labels("sweep").inc()
             log.warning("sweep.failed", error=type(error).__name__, cause=str(error.__cause__ or error)[:200])

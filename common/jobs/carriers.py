@@ -13,6 +13,7 @@ from kombu import Connection
 
 TASK = "fairway.carrier"
 ID_MARK = "@CARRIER@"
+QUEUE_MARK = "@QUEUE@"
 _ID = re.compile(r"[0-9]{1,20}-[0-9]{1,20}\Z")
 _SCRATCH = "memory://"
 
@@ -23,19 +24,18 @@ def celery_queue(queue: str) -> str:
 
 
 @functools.cache
-def envelope(queue: str) -> str:
-    """Return the message of a carrier for *queue*, as JSON, with `@CARRIER@` where its id goes.
+def envelope() -> str:
+    """Return the message of a carrier as JSON, with `@CARRIER@` for its id and `@QUEUE@` for its queue's name.
 
     It is sent through Celery to kombu's in-memory transport and read back from there.
     """
     app = Celery("fairway-carriers", broker=_SCRATCH, set_as_current=False)
-    app.conf.update(task_ignore_result=True, task_default_queue=celery_queue(queue))
+    there = celery_queue(QUEUE_MARK)
+    app.conf.update(task_ignore_result=True, task_default_queue=there)
     with Connection(_SCRATCH) as connection, connection.channel() as channel:
         producer = app.amqp.Producer(channel)
-        app.send_task(
-            TASK, (), {}, task_id=ID_MARK, queue=celery_queue(queue), producer=producer, ignore_result=True
-        )
-        message: dict[str, Any] = channel._get(celery_queue(queue))  # noqa: SLF001 (the only way to read what was sent)
+        app.send_task(TASK, (), {}, task_id=ID_MARK, queue=there, producer=producer, ignore_result=True)
+        message: dict[str, Any] = channel._get(there)  # noqa: SLF001 (the only way to read what was sent)
     message["properties"]["delivery_tag"] = ID_MARK
     message["properties"]["reply_to"] = ""
     message["headers"]["origin"] = "fairway"
@@ -54,5 +54,5 @@ def carrier_id(raw: bytes) -> str | None:
 
 def carrier(queue: str, identity: str) -> dict[str, Any]:
     """Make the message of the carrier *identity*; nothing of it but the id ever came over the wire."""
-    message: dict[str, Any] = json.loads(envelope(queue).replace(ID_MARK, identity))
+    message: dict[str, Any] = json.loads(envelope().replace(QUEUE_MARK, queue).replace(ID_MARK, identity))
     return message

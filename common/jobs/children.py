@@ -16,7 +16,7 @@ from pymongo.client_session import ClientSession
 
 from common.errors import CancelRequested, JobFailed, LeaseLost
 from common.ids import JobId, OrgId
-from common.jobs.lanes import Entry
+from common.jobs.members import Entry
 from common.jobs.record import ENTRY_FIELDS, FINAL, KEPT_FOR, JobRecord, entry_of, read_document
 from common.tenancy.control import ControlPlane
 

@@ -1,15 +1,16 @@
 """What the healers do with records: wake what is due, charge what was lost, list what is unfinished."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 from pymongo import ASCENDING
 
+from common.errors import NotFound
 from common.ids import JobId
-from common.jobs.lanes import Entry, Member
 from common.jobs.leases import Expired, Held, lease_of
-from common.jobs.record import ENTRY_FIELDS, entry_of
+from common.jobs.members import Entry, Member
+from common.jobs.record import ENTRY_FIELDS, JobRecord, entry_of, read_document
 from common.jobs.records import Records, expiry, pushed
 
 
@@ -28,7 +29,10 @@ class Healing(Records):
                 "state": "waiting",
                 "run_at": {"$lte": self._soonish()},
             },
-            {"$set": {"state": "queued"}, "$unset": {"waiting_for": "", "run_at": ""}},
+            {
+                "$set": {"state": "queued", "queued_at": self._clock.now()},
+                "$unset": {"waiting_for": "", "run_at": ""},
+            },
         )
         return self._queued({"_id": {"$in": ids}, "org_id": {"$in": orgs}})
 
@@ -60,6 +64,39 @@ class Healing(Records):
         fields = dict.fromkeys((*ENTRY_FIELDS, "run_at"), 1)
         return list(self._jobs.find(query, fields).hint("unfinished").sort("_id", ASCENDING).limit(limit))
 
+    def running(self) -> Iterator[Entry]:
+        """Go through all jobs that somebody runs; there are not many more than slots."""
+        query = {"state": "running", "lease.expires_at": {"$exists": True}}
+        for one in self._jobs.find(query, dict.fromkeys(ENTRY_FIELDS, 1)).hint("leases"):
+            yield entry_of(one)
+
+    def held_by_workers(self, most: int = 10_000) -> list[dict[str, Any]]:
+        """List what is run: organization, kind, since when, and the lease."""
+        fields = dict.fromkeys(("org_id", "kind", "started_at", "lease.worker", "lease.expires_at"), 1)
+        query = {"state": "running", "lease.expires_at": {"$exists": True}}
+        return list(self._jobs.find(query, fields).hint("leases").limit(most))
+
+    def count_running(self) -> dict[str, int]:
+        """Count what is run, by queue."""
+        steps: list[dict[str, Any]] = [
+            {"$match": {"state": "running"}},
+            {"$group": {"_id": "$queue", "count": {"$sum": 1}}},
+        ]
+        return {one["_id"]: one["count"] for one in self._jobs.aggregate(steps, hint="leases")}
+
+    def of_anyone(self, job_id: str) -> JobRecord:
+        """Return a job whosever it is: for operators. Raises `NotFound`."""
+        document = self._jobs.find_one({"_id": {"$eq": job_id}})
+        if document is None:
+            raise NotFound("There is no such job.")
+        return read_document(document)
+
+    def oldest_queued(self, queue: str) -> datetime | None:
+        """Return since when the oldest queued job of *queue* is there; `None`: none is."""
+        query = {"state": "queued", "queue": queue}
+        found = self._jobs.find_one(query, {"created_at": 1, "queued_at": 1}, sort=[("_id", ASCENDING)])
+        return (found.get("queued_at") or found["created_at"]) if found else None
+
     def _parent_of(self, held: Held) -> JobId | None:
         found = self._jobs.find_one({"_id": held.job_id, "org_id": held.org_id}, {"parent_id": 1}) or {}
         return found.get("parent_id")
@@ -75,11 +112,4 @@ class Healing(Records):
 
 
 _OVER = {"$lt": ["$lease.expires_at", "$$NOW"]}
-CLAIMED_FIELDS = dict.fromkeys(
-    (
-        *("org_id", "kind", "queue", "payload", "priority", "run", "claims", "attempt", "max_attempts", "losses"),
-        *("parent_id", "submitted_by", "request_id"),
-    ),
-    1,
-)
-_EXPIRED_FIELDS = dict.fromkeys((*ENTRY_FIELDS, "losses", "lease.token"), 1)
+_EXPIRED_FIELDS = dict.fromkeys((*ENTRY_FIELDS, "lease.token"), 1)

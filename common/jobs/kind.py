@@ -1,6 +1,7 @@
 """Kinds of job: a kind is a frozen, typed value with a wire name; declaring the class registers it."""
 
 import dataclasses
+import functools
 import importlib
 import pkgutil
 import re
@@ -22,7 +23,8 @@ KINDS: dict[str, type["Job"]] = {}
 class Terms:
     """How a kind is run: in which queue, for how long, how often.
 
-    The soft limit is raised in the handler so that it can clean up; at the hard one its process is killed.
+    The soft limit is raised in the handler so that it can clean up; at the hard one its process is killed. Of a
+    kind with *max_running* no more are run at a time, in the whole fleet; slots beyond it are not lent either.
     """
 
     queue: str
@@ -31,6 +33,7 @@ class Terms:
     max_attempts: int
     max_losses: int
     priority: int
+    max_running: int | None
 
 
 @dataclass_transform(frozen_default=True, kw_only_default=True)
@@ -50,6 +53,7 @@ class Job:
         max_attempts: int = 5,
         max_losses: int = 3,
         priority: int = 5,
+        max_running: int | None = None,
     ) -> None:
         """Turn the class into a frozen dataclass and register it. Raises `TypeError` if it can't be a kind."""
         if not _NAME.match(name):
@@ -66,6 +70,7 @@ class Job:
             max_attempts=max_attempts,
             max_losses=max_losses,
             priority=priority,
+            max_running=max_running,
         )
         dataclasses.dataclass(frozen=True, kw_only=True)(cls)
         KINDS[name] = cls
@@ -113,12 +118,17 @@ def decode(kind: type[Job], payload: Mapping[str, Any]) -> Job:
 
 def discover() -> Mapping[str, type[Job]]:
     """Import every family's modules, so that every kind is registered; return the kinds by name."""
+    _import_families(tuple(common.__path__))
+    return KINDS
+
+
+@functools.lru_cache(maxsize=8)
+def _import_families(_path: tuple[str, ...]) -> None:
     for family in pkgutil.iter_modules(common.__path__, "common."):
         if family.ispkg:
             package = importlib.import_module(family.name)
             for module in pkgutil.iter_modules(package.__path__, f"{family.name}."):
                 importlib.import_module(module.name)
-    return KINDS
 
 
 def queue_of(kind: str) -> str | None:
@@ -129,4 +139,9 @@ def queue_of(kind: str) -> str | None:
 
 def queues() -> tuple[str, ...]:
     """Return the names of all queues that a kind asks for, sorted."""
-    return tuple(sorted({kind.terms.queue for kind in discover().values()}))
+    return _queues(len(discover()))
+
+
+@functools.lru_cache(maxsize=8)
+def _queues(_kinds_known: int) -> tuple[str, ...]:
+    return tuple(sorted({kind.terms.queue for kind in KINDS.values()}))

@@ -1,129 +1,217 @@
-"""The lanes: which job is next. Each verb is one call of `lanes.lua`, one atomic step on Redis's clock."""
+"""The lanes: whose job is next. Each verb is one call of `lanes.lua`, one atomic step on Redis's clock."""
 
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, cast
 
 import redis
 
 from common.errors import Unavailable
-from common.ids import JobId, OrgId
-from common.jobs.carriers import celery_queue, envelope
+from common.ids import OrgId
+from common.jobs.carriers import QUEUE_MARK, celery_queue, envelope
+from common.jobs.members import Entry, Member, in_keys, org_in_keys
+from common.logs import get_logger
 from common.metrics import QUARANTINED, SWALLOWED
 
 _SCRIPT = Path(__file__).with_suffix(".lua").read_text(encoding="utf-8")
+_PREFIX = "fairway:lane:"
+_ALL = f"{_PREFIX}all:"
 _QUIET_S = 1.0
-MEMBERS_MAX = 1_000
+_SPOILT = ("WRONGTYPE", "not an integer", "not a valid float", "not a float")
+MEMBERS_MAX = 500
+RIDERS_MAX = 64
+UNMEASURED = -1.0
+"""What a run has used, where nobody measured it: the job's estimated cost stays charged."""
+log = get_logger()
 
-
-@dataclass(frozen=True, slots=True)
-class Member:
-    """A job as the lanes know it."""
-
-    org_id: OrgId
-    job_id: JobId
-
-    def __str__(self) -> str:
-        return f"{self.job_id}:{self.org_id}"
-
-    @classmethod
-    def parse(cls, raw: bytes) -> "Member":
-        """Read what a lane holds. Raises `ValueError` if it is no member of ours."""
-        job_id, colon, org_id = raw.decode().partition(":")
-        if not colon:
-            raise ValueError(f"{raw[:80]!r} is not a lane's member.")
-        return cls(org_id=OrgId(org_id), job_id=JobId(job_id))
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """Where a job stands: its queue, its name there and its priority."""
-
-    queue: str
-    member: Member
-    priority: int
+Used = tuple[Member, float]
+"""A job whose run is over, and the milliseconds that it used; 0: it was not begun."""
+Line = Literal["ready", "over"]
 
 
 @dataclass(frozen=True)
 class Look:
-    """One queue at a glance."""
+    """One queue at a glance; *borrowed*, *retaken* and *served* count since Redis was last rebuilt."""
 
     waiting: int
     taken: int
     due: int
     slots: int
     retaken: int
+    ready: int
+    over: int
+    borrowed: int
+    served: int
+    paused: int
+    idle: int
+
+
+@dataclass(frozen=True)
+class Beat:
+    """What a sign of life is answered: all slots of the queue, and the borrowed ones that another now needs."""
+
+    slots: int
+    asked_back: frozenset[Member]
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Why a queued job does not run yet, and how many of its own organization stand before it, if known."""
+
+    reason: str
+    ahead: int | None
+
+
+@dataclass(frozen=True)
+class Queuer:
+    """An organization in line."""
+
+    org_id: OrgId
+    waiting: int
+    running: int
+    tier: str
 
 
 class Lanes:
     """The lanes of every queue in the broker's Redis; usable by any process that has its client.
 
-    Every verb raises `Unavailable` if Redis does not answer in the client's time, but `admit_soon`, `defer_soon`
-    and `forget_soon`: those are for callers whose truth is already in MongoDB, where the sweep will find it.
+    Every verb raises `Unavailable` if Redis does not answer in the client's time, but those that end in `_soon`:
+    they are for callers whose truth is already in MongoDB, where the sweep will find it. *tier_of* names the tier
+    of an organization that Redis may not know yet, or nothing.
     """
 
-    def __init__(self, client: "redis.Redis") -> None:
+    def __init__(self, client: "redis.Redis", tier_of: Callable[[OrgId], str] = lambda _: "") -> None:
         self._client = client
         self._script = client.register_script(_SCRIPT)
-        self._keys: dict[str, list[str]] = {}
+        self._tier_of = tier_of
         self._quiet_until = 0.0
 
-    def admit(self, queue: str, members: Iterable[tuple[Member, int]]) -> int:
-        """Put each (member, priority 0-9) into the lane of *queue*; return how many were new there."""
-        flat = [part for member, priority in members for part in (str(member), priority)]
-        return int(self._call(queue, "admit", *flat)) if flat else 0
+    # who waits
 
-    def admit_soon(self, queue: str, members: Iterable[tuple[Member, int]]) -> None:
-        """Admit, or leave it to the sweep: the records are in MongoDB, so a 202 stands without Redis."""
-        self._soon("admit", lambda: self.admit(queue, members))
+    def admit(self, queue: str, members: Iterable[tuple[Member, int]]) -> int:
+        """Put each (member, priority 0-9) into its organization's lane; return how many were new there."""
+        return self.admit_all(Entry(queue, member, priority) for member, priority in members)
 
     def admit_all(self, entries: Iterable[Entry]) -> int:
         """Admit jobs of any queues; return how many were new."""
-        return sum(self.admit(queue, members) for queue, members in _by_queue(entries))
+        return sum(self._admit(queue, some) for queue, some in _by_queue(entries))
 
     def admit_all_soon(self, entries: Iterable[Entry]) -> None:
-        """Admit jobs of any queues, or leave them to the sweep."""
-        for queue, members in _by_queue(entries):
-            self.admit_soon(queue, members)
+        """Admit jobs of any queues, or leave them to the sweep: a 202 stands without Redis."""
+        for queue, some in _by_queue(entries):
+            self._soon("admit", partial(self._admit, queue, some))
 
-    def back_soon(self, queue: str, member: Member, priority: int) -> None:
-        """Admit a job that was taken and is queued again, or leave it to the sweep."""
-        self._soon("back", lambda: self._call(queue, "back", str(member), priority))
+    def back_soon(self, queue: str, entries: Sequence[Entry], *, used_ms: float = UNMEASURED) -> None:
+        """Admit jobs that were taken and are queued again, or leave them to the sweep."""
+        self._soon("back", lambda: self.back(queue, entries, used_ms=used_ms))
 
-    def take(self, queue: str, carrier: str, *, linger_s: float, settled: Sequence[Member] = ()) -> Member | None:
-        """Take the next job, and settle those that are known to be claimed or gone.
+    def back(self, queue: str, entries: Sequence[Entry], *, used_ms: float = UNMEASURED) -> None:
+        """Admit jobs that were taken and are queued again; *used_ms* is 0 for those that were not begun."""
+        flat = [part for one in entries for part in (str(one.member), one.priority, used_ms, _alone(one))]
+        self._call(queue, "back", *flat)
 
-        With nothing to take, the carrier is noted as lingering for *linger_s* (then `wait` for its wake-up);
-        with 0 it is forgotten.
+    def unknown(self, queue: str, members: Sequence[Member]) -> set[Member]:
+        """Return those of *members* that stand nowhere in Redis."""
+        return {Member.parse(raw) for raw in self._call(queue, "unknown", *map(str, members))}
+
+    def forget(self, queue: str, members: Iterable[Member]) -> None:
+        """Take *members* out of the lanes, the due times and the taken ones."""
+        self._call(queue, "forget", *map(str, members))
+
+    def forget_all_soon(self, entries: Iterable[Entry]) -> None:
+        """Forget jobs of any queues, or leave them: a claim of a job that is over finds nothing to claim."""
+        for queue, some in _by_queue(entries):
+            self._soon("forget", partial(self.forget, queue, [one.member for one in some]))
+
+    # who runs
+
+    def take(
+        self,
+        queue: str,
+        carrier: str,
+        *,
+        linger_s: float,
+        hold_s: float,
+        budget_ms: float = 0,
+        most: int = RIDERS_MAX,
+        released: Sequence[Used] = (),
+    ) -> list[Member]:
+        """Take the next job, or as many short ones as fit into *budget_ms*, and release those that are over.
+
+        What is taken counts against caps for *hold_s*, unless a `beat` renews it. With nothing to take, the
+        carrier is noted as lingering for *linger_s* (then `wait` for its wake-up); with 0 it is forgotten.
         """
-        while raw := self._call(queue, "take", carrier, int(linger_s * 1000), *map(str, settled)):
-            found = self._members(queue, [raw])
+        flat = [
+            carrier,
+            int(linger_s * 1000),
+            int(hold_s * 1000),
+            budget_ms,
+            most,
+            len(released),
+            *_flat(released),
+        ]
+        while raw := self._call(queue, "take", *flat):
+            found = self._members(queue, raw)
             if found:
-                return found[0]
-        return None
+                return found
+        return []
 
-    def part(self, queue: str, carrier: str, settled: Sequence[Member]) -> None:
-        """Settle what was taken last and forget the carrier; another is sent if work is waiting."""
-        self._call(queue, "part", carrier, *map(str, settled))
+    def release(self, queue: str, ended: Sequence[Used]) -> None:
+        """Say that these no longer run: their slots are free, and what they used is charged."""
+        self._call(queue, "release", *_flat(ended))
+
+    def release_soon(self, queue: str, ended: Sequence[Used]) -> None:
+        """Release, or leave it: a hold that nobody renews runs out."""
+        self._soon("release", lambda: self.release(queue, ended))
+
+    def hold(self, queue: str, members: Sequence[Member], hold_s: float) -> None:
+        """Say that these are being run, as a rebuild finds it."""
+        self._call(queue, "hold", int(hold_s * 1000), *map(str, members))
+
+    def part(self, queue: str, carrier: str, released: Sequence[Used] = ()) -> None:
+        """Release what was taken last and forget the carrier; another is sent if work is waiting."""
+        self._call(queue, "part", carrier, *_flat(released))
 
     def wait(self, queue: str, carrier: str, timeout_s: float) -> bool:
         """Wait up to *timeout_s* seconds for work; tell whether some came. One blocking call."""
-        key = self._names(queue)[9] + carrier
         try:
-            return self._client.blpop([key], timeout=timeout_s) is not None
+            return self._client.blpop([f"{_PREFIX}{queue}:wake:{carrier}"], timeout=timeout_s) is not None
         except redis.RedisError as error:
             raise Unavailable("The broker's Redis does not answer.") from error
 
-    def defer(self, queue: str, member: Member, delay_s: float) -> None:
-        """Offer *member* again in *delay_s* seconds."""
-        self._call(queue, "defer", int(delay_s * 1000), str(member))
+    def beat(
+        self,
+        queue: str,
+        worker: str,
+        slots: int,
+        *,
+        alive_s: float,
+        hold_s: float,
+        carriers: Sequence[str] = (),
+        claimed: Sequence[Member] = (),
+    ) -> Beat:
+        """Give a worker's sign of life for *alive_s* seconds, and renew what it holds for *hold_s*."""
+        lives = (int(alive_s * 1000), int(hold_s * 1000))
+        answer = self._call(queue, "beat", worker, slots, *lives, len(carriers), *carriers, *map(str, claimed))
+        return Beat(int(answer[0]), frozenset(Member.parse(raw) for raw in answer[1:]))
 
-    def defer_soon(self, queue: str, member: Member, delay_s: float) -> None:
+    def leave(self, queue: str, worker: str, slots: int, carriers: Sequence[str] = ()) -> None:
+        """Say that *worker* ends, or that these carriers of it died; others take over at once."""
+        self._call(queue, "leave", worker, slots, *carriers)
+
+    # who waits for a time
+
+    def defer(self, queue: str, member: Member, delay_s: float, *, used_ms: float = UNMEASURED) -> None:
+        """Offer *member* again in *delay_s* seconds; its run, if it had one, used *used_ms*."""
+        self._call(queue, "defer", int(delay_s * 1000), str(member), used_ms)
+
+    def defer_soon(self, queue: str, member: Member, delay_s: float, *, used_ms: float = UNMEASURED) -> None:
         """Defer, or leave it to the sweep: the record holds its due time."""
-        self._soon("defer", lambda: self.defer(queue, member, delay_s))
+        self._soon("defer", lambda: self.defer(queue, member, delay_s, used_ms=used_ms))
 
     def due(self, queue: str, limit: int = 100) -> tuple[float | None, list[Member]]:
         """Return the seconds until the next due time (`None`: nothing waits) and what is due now."""
@@ -133,52 +221,73 @@ class Lanes:
     def wait_for_due(self, queue: str, timeout_s: float) -> None:
         """Wait until an earlier due time arrives, at most *timeout_s* seconds."""
         try:
-            self._client.blpop([self._names(queue)[10]], timeout=max(0.01, timeout_s))
+            self._client.blpop([f"{_PREFIX}{queue}:due_wake"], timeout=max(0.01, timeout_s))
         except redis.RedisError as error:
             raise Unavailable("The broker's Redis does not answer.") from error
 
-    def forget(self, queue: str, members: Iterable[Member]) -> None:
-        """Take *members* out of the lane, the due times and the taken ones."""
-        self._call(queue, "forget", *map(str, members))
-
-    def forget_soon(self, queue: str, members: Iterable[Member]) -> None:
-        """Forget, or leave it: a claim of a job that is over finds nothing to claim."""
-        self._soon("forget", lambda: self.forget(queue, members))
-
-    def forget_all_soon(self, entries: Iterable[Entry]) -> None:
-        """Forget jobs of any queues, or leave them."""
-        for queue, members in _by_queue(entries):
-            self.forget_soon(queue, [member for member, _ in members])
-
-    def beat(
-        self,
-        queue: str,
-        worker: str,
-        slots: int,
-        *,
-        alive_s: float,
-        carriers: Sequence[str] = (),
-        claimed: Sequence[Member] = (),
-    ) -> int:
-        """Give a worker's sign of life for *alive_s* seconds; return how many slots are alive on *queue*."""
-        arguments = (worker, slots, int(alive_s * 1000), len(carriers), *carriers, *map(str, claimed))
-        return int(self._call(queue, "beat", *arguments))
-
-    def leave(self, queue: str, worker: str, slots: int, carriers: Sequence[str] = ()) -> None:
-        """Say that *worker* ends, or that these carriers of it died; others take over at once."""
-        self._call(queue, "leave", worker, slots, *carriers)
-
-    def workers(self, queue: str) -> list[str]:
-        """List the names of the workers that are alive on *queue*."""
-        return [name.decode().rpartition("|")[0] for name in self._call(queue, "workers")]
-
-    def unknown(self, queue: str, members: Sequence[Member]) -> set[Member]:
-        """Return those of *members* that stand nowhere in Redis."""
-        return {Member.parse(raw) for raw in self._call(queue, "unknown", *map(str, members))}
+    # what is seen and steered
 
     def look(self, queue: str) -> Look:
-        """Count what waits, what was taken, what is due, the slots alive and the jobs offered again."""
+        """Count what a queue holds."""
         return Look(*map(int, self._call(queue, "look")))
+
+    def standings(self, queue: str, members: Sequence[Member]) -> list[Standing]:
+        """Tell of each of these queued jobs why it does not run yet."""
+        found = self._call(queue, "standings", *map(str, members))
+        return [Standing(reason.decode(), int(ahead) if ahead >= 0 else None) for reason, ahead in found]
+
+    def waiting(self, org_id: OrgId, queues: Sequence[str]) -> tuple[int, int]:
+        """Count an organization's jobs that wait in these queues or for a time, and those that it runs."""
+        waiting, running = self._call(queues[0], "waiting", in_keys(org_id), *queues)
+        return int(waiting), int(running)
+
+    def line(self, queue: str, which: Line, offset: int, limit: int) -> list[Queuer]:
+        """List the organizations in line, the next first: those that are ready, or over their caps."""
+        return [
+            Queuer(org_in_keys(org.decode()), int(waiting), int(running), tier.decode())
+            for org, waiting, running, tier in self._call(queue, "line", which, offset, limit)
+        ]
+
+    def workers(self, queue: str) -> list[tuple[str, int]]:
+        """List the workers that are alive on *queue*, each with its slots."""
+        found = (raw.decode().rpartition("|") for raw in self._call(queue, "workers"))
+        return [(name, int(slots)) for name, _, slots in found]
+
+    def lay_down(self, tiers: dict[Any, Any], rules: dict[Any, Any], paused: Iterable[OrgId]) -> None:
+        """Replace what holds for all queues: tiers ("weight cap waiting"), rules and paused organizations."""
+        try:
+            with self._client.pipeline() as pipe:
+                for key, mapping in ((f"{_ALL}tiers", tiers), (f"{_ALL}rules", rules)):
+                    pipe.delete(key)
+                    if mapping:
+                        pipe.hset(key, mapping=mapping)
+                pipe.delete(f"{_ALL}paused")
+                if names := [in_keys(org_id) for org_id in paused]:
+                    pipe.sadd(f"{_ALL}paused", *names)
+                pipe.execute()
+        except redis.RedisError as error:
+            raise Unavailable("The broker's Redis does not answer.") from error
+
+    def replace(self, org_id: OrgId, queues: Sequence[str], *, tier: str = "") -> None:
+        """Put an organization where it now belongs in these queues, after a change of its tier or a pause."""
+        self._call(queues[0], "replace", in_keys(org_id), tier, *queues)
+
+    def unstick(self, queue: str, kind: str) -> None:
+        """Put all that waited for *kind* back in line, in bounded steps."""
+        while self._call(queue, "unstick", kind):
+            log.info("lanes.unsticking", queue=queue, kind=kind)
+
+    def kick(self, queue: str) -> None:
+        """Wake or send carriers for what waits."""
+        self._call(queue, "kick")
+
+    def known_tiers(self, cursor: int) -> tuple[int, dict[OrgId, str]]:
+        """Return some of the tiers that Redis knows, and where to go on; 0 is the beginning and the end."""
+        try:
+            after, found = cast("Any", self._client.hscan(f"{_ALL}tier_of", cursor, count=200))
+        except redis.RedisError as error:
+            raise Unavailable("The broker's Redis does not answer.") from error
+        return int(after), {org_in_keys(org.decode()): tier.decode() for org, tier in found.items()}
 
     def sound(self, queue: str) -> tuple[bool, int]:
         """Tell whether every key of *queue* is what this code makes of it, and Redis's clock in milliseconds."""
@@ -192,11 +301,20 @@ class Lanes:
         again may be sent; they find what is there, or nothing.
         """
         try:
-            for pattern in ("fairway:lane:*", celery_queue("*")):
+            for pattern in (f"{_PREFIX}*", celery_queue("*")):
                 for key in self._client.scan_iter(match=pattern, count=500):
                     self._client.unlink(key)
         except redis.RedisError as error:
             raise Unavailable("The broker's Redis does not answer.") from error
+
+    def _admit(self, queue: str, entries: Sequence[Entry]) -> int:
+        tiers = {org_id: self._tier_of(org_id) for org_id in {one.member.org_id for one in entries}}
+        flat = [
+            part
+            for one in entries
+            for part in (str(one.member), one.priority, tiers[one.member.org_id], _alone(one))
+        ]
+        return int(self._call(queue, "admit", *flat)) if flat else 0
 
     def _members(self, queue: str, found: Sequence[bytes]) -> list[Member]:
         """Read what the lanes hold; what is no member of ours is removed and counted."""
@@ -209,20 +327,26 @@ class Lanes:
                 QUARANTINED.labels(queue).inc()
         return members
 
-    def _names(self, queue: str) -> list[str]:
-        names = self._keys.get(queue)
-        if names is None:
-            own = [f"fairway:lane:{queue}:{part}" for part in _PARTS]
-            names = self._keys[queue] = [*own[:8], celery_queue(queue), f"fairway:lane:{queue}:wake:", own[8]]
-        return names
-
     def _call(self, queue: str, verb: str, *arguments: Any) -> Any:
+        keys = [_PREFIX, celery_queue(QUEUE_MARK)]
         try:
-            return self._script(keys=self._names(queue), args=[verb, envelope(queue), *arguments])
+            return self._script(keys=keys, args=[verb, envelope(), queue, *arguments])
+        except redis.ResponseError as error:
+            if any(sign in str(error) for sign in _SPOILT):
+                self._ask_for_rebuild(verb, error)
+            raise Unavailable("The broker's Redis refuses.") from error
         except redis.RedisError as error:
             raise Unavailable("The broker's Redis does not answer.") from error
 
-    def _soon(self, verb: str, attempt: Any) -> None:
+    def _ask_for_rebuild(self, verb: str, error: redis.ResponseError) -> None:
+        """Take the epoch away: a key is of another type than ours, or a number is none; the sweep rebuilds all."""
+        log.error("lanes.spoilt", verb=verb, error=str(error)[:200])
+        try:
+            self._client.delete(EPOCH)
+        except redis.RedisError:
+            SWALLOWED.labels("lanes.spoilt").inc()  # whoever meets it next asks again
+
+    def _soon(self, verb: str, attempt: Callable[[], object]) -> None:
         """Try once; while Redis is away, at most one request a second pays for finding out."""
         if time.monotonic() < self._quiet_until:
             SWALLOWED.labels(f"lanes.{verb}").inc()
@@ -234,14 +358,24 @@ class Lanes:
             self._quiet_until = time.monotonic() + _QUIET_S
 
 
-def _by_queue(entries: Iterable[Entry]) -> Iterable[tuple[str, list[tuple[Member, int]]]]:
+EPOCH = "fairway:epoch"
+"""The key that says whose lanes these are; without it they are rebuilt."""
+
+
+def _by_queue(entries: Iterable[Entry]) -> Iterable[tuple[str, list[Entry]]]:
     """Group *entries* by queue, in calls of at most `MEMBERS_MAX`."""
-    found: dict[str, list[tuple[Member, int]]] = defaultdict(list)
-    for entry in (entry for entry in entries if entry.queue):
-        found[entry.queue].append((entry.member, entry.priority))
-    for queue, members in found.items():
-        for start in range(0, len(members), MEMBERS_MAX):
-            yield queue, members[start : start + MEMBERS_MAX]
+    found: dict[str, list[Entry]] = defaultdict(list)
+    for entry in entries:
+        if entry.queue:
+            found[entry.queue].append(entry)
+    for queue, some in found.items():
+        for start in range(0, len(some), MEMBERS_MAX):
+            yield queue, some[start : start + MEMBERS_MAX]
 
 
-_PARTS = ("waiting", "taken", "tries", "due", "carriers", "idle", "workers", "counters", "due_wake")
+def _flat(ended: Sequence[Used]) -> list[Any]:
+    return [part for member, used_ms in ended for part in (str(member), round(used_ms, 3))]
+
+
+def _alone(entry: Entry) -> str:
+    return "!" if entry.alone else ""

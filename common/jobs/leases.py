@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from common.ids import JobId, OrgId
-from common.jobs.lanes import Entry, Member
-from common.jobs.record import entry_of
+from common.jobs.members import Entry, Member
+from common.jobs.record import entry_of, rides_alone
 
 
 @dataclass(frozen=True)
@@ -27,12 +28,19 @@ class Claimed:
     parent_id: JobId | None
     submitted_by: str
     request_id: str
+    created_at: datetime
+    ready_at: datetime
     token: str
 
     @property
     def member(self) -> Member:
         """Return the job's name in the lanes."""
-        return Member(org_id=self.org_id, job_id=self.job_id)
+        return Member(org_id=self.org_id, job_id=self.job_id, kind=self.kind)
+
+    @property
+    def entry(self) -> Entry:
+        """Return where the job stands when it is queued again."""
+        return Entry(self.queue, self.member, self.priority, rides_alone(self.kind, self.losses))
 
 
 @dataclass(frozen=True)
@@ -65,7 +73,7 @@ class LeaseNews:
 CLAIMED_FIELDS = dict.fromkeys(
     (
         *("org_id", "kind", "queue", "payload", "priority", "run", "claims", "attempt", "max_attempts", "losses"),
-        *("parent_id", "submitted_by", "request_id"),
+        *("parent_id", "submitted_by", "request_id", "created_at", "queued_at"),
     ),
     1,
 )
@@ -88,6 +96,8 @@ def read_claimed(document: Mapping[str, Any], token: str) -> Claimed:
         parent_id=document.get("parent_id"),
         submitted_by=document["submitted_by"],
         request_id=document["request_id"],
+        created_at=document["created_at"],
+        ready_at=document.get("queued_at") or document["created_at"],
         token=token,
     )
 
@@ -102,7 +112,7 @@ def lease_of(claimed: Claimed | Held) -> dict[str, Any]:
     }
 
 
-def any_lease_of(held: Sequence[Held]) -> dict[str, Any]:
+def any_lease_of(held: Sequence[Claimed | Held]) -> dict[str, Any]:
     """Return the filter that finds those jobs whose lease is among *held*."""
     return {
         "_id": {"$in": [one.job_id for one in held]},

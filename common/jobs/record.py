@@ -7,8 +7,8 @@ from typing import Any, Literal
 
 from common.caller import Caller
 from common.ids import JobId, OrgId
-from common.jobs.kind import Job, encode, queue_of
-from common.jobs.lanes import Entry, Member
+from common.jobs.kind import KINDS, Job, encode, queue_of
+from common.jobs.members import Entry, Member
 
 State = Literal["queued", "running", "waiting", "succeeded", "failed", "cancelled"]
 STATES: tuple[State, ...] = ("queued", "running", "waiting", "succeeded", "failed", "cancelled")
@@ -17,8 +17,9 @@ FINAL: frozenset[str] = frozenset({"succeeded", "failed", "cancelled"})
 RESULT_MAX_BYTES = 256 * 1024
 CHECKPOINT_MAX_BYTES = 64 * 1024
 ERRORS_KEPT = 10
-ENTRY_FIELDS = ("org_id", "kind", "queue", "priority")
+ENTRY_FIELDS = ("org_id", "kind", "queue", "priority", "losses")
 TAGS_MAX = 20
+ALONE_UNDER_S = 1.0
 TAG_MAX_CHARS = 64
 
 KEPT_FOR: Mapping[str, timedelta] = {
@@ -80,7 +81,9 @@ class JobRecord:
     @property
     def entry(self) -> Entry:
         """Return where the job stands in the lanes."""
-        return Entry(self.queue, Member(org_id=self.org_id, job_id=self.id), self.priority)
+        return Entry(
+            self.queue, Member(self.org_id, self.id, self.kind), self.priority, rides_alone(self.kind, self.losses)
+        )
 
     @property
     def is_final(self) -> bool:
@@ -89,13 +92,20 @@ class JobRecord:
 
 
 def entry_of(document: Mapping[str, Any]) -> Entry:
-    """Return where the job of *document* (org_id, kind, queue, priority) stands.
+    """Return where the job of *document* (org_id, kind, queue, priority, losses) stands.
 
     The record names its queue, so that a version that does not know the kind can put the job into its lane.
     """
     queue = document.get("queue") or queue_of(document["kind"]) or ""
-    member = Member(org_id=document["org_id"], job_id=document["_id"])
-    return Entry(queue=queue, member=member, priority=document["priority"])
+    kind = document["kind"]
+    member = Member(org_id=document["org_id"], job_id=document["_id"], kind=kind)
+    return Entry(queue, member, document["priority"], rides_alone(kind, document.get("losses", 0)))
+
+
+def rides_alone(kind: str, losses: int) -> bool:
+    """Tell whether such a job shares its process with no other: it had a loss, or its kind is soon killed."""
+    known = KINDS.get(kind)
+    return losses > 0 or (known is not None and known.terms.time_limit_s < ALONE_UNDER_S)
 
 
 def new_document(

@@ -16,7 +16,7 @@ from common.clock import Clock
 from common.errors import NotFound
 from common.ids import JobId, OrgId
 from common.jobs.children import Children, Closed
-from common.jobs.lanes import Entry
+from common.jobs.members import Entry
 from common.jobs.record import ERRORS_KEPT, KEPT_FOR, JobRecord, read_document
 from common.tenancy.control import ControlPlane
 

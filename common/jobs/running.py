@@ -1,5 +1,6 @@
-"""What a worker does with records: claim, confirm, renew, finish, put aside."""
+"""What a worker does with records: claim, confirm, renew, finish, put aside; one, or those that ride together."""
 
+import secrets
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
@@ -7,10 +8,10 @@ from typing import Any
 from pymongo import ReturnDocument, UpdateOne
 from pymongo.client_session import ClientSession
 
-from common.ids import new_id
+from common.ids import OrgId, new_id
 from common.jobs.children import WAITING, Closed
-from common.jobs.lanes import Entry, Member
 from common.jobs.leases import CLAIMED_FIELDS, Claimed, Held, LeaseNews, any_lease_of, lease_of, read_claimed
+from common.jobs.members import Entry, Member
 from common.jobs.record import State
 from common.jobs.records import Records, expiry, leaving
 
@@ -26,25 +27,30 @@ class Running(Records):
         token = new_id()
         document = self._soon.find_one_and_update(
             {"_id": member.job_id, "org_id": member.org_id, "state": "queued"},
-            [
-                {
-                    "$set": {
-                        "state": "running",
-                        "claims": {"$add": ["$claims", 1]},
-                        "started_at": {"$ifNull": ["$started_at", "$$NOW"]},
-                        "lease": {
-                            "worker": {"$literal": worker},
-                            "token": {"$literal": token},
-                            "expires_at": self._lease_end(),
-                        },
-                    }
-                },
-                {"$unset": ["waiting_for", "run_at"]},
-            ],
+            self._claiming(worker, {"$literal": token}),
             projection=CLAIMED_FIELDS,
             return_document=ReturnDocument.AFTER,
         )
         return read_claimed(document, token) if document is not None else None
+
+    def claim_all(self, members: Sequence[Member], worker: str) -> list[Claimed]:
+        """Take those of *members* that can be had, in their order, each with its own lease. Two round trips."""
+        if len(members) == 1:
+            alone = self.claim(members[0], worker)
+            return [alone] if alone is not None else []
+        mark = secrets.token_hex(8)
+        these = {"_id": {"$in": [one.job_id for one in members]}, "org_id": {"$in": _orgs(members)}}
+        claiming = self._claiming(worker, {"$concat": [f"{mark}.", "$_id"]})
+        self._soon.update_many({**these, "state": "queued"}, claiming)
+        tokens = [f"{mark}.{one.job_id}" for one in members]
+        mine = {**these, "state": "running", "lease.token": {"$in": tokens}}
+        found = {
+            one["_id"]: read_claimed(one, f"{mark}.{one['_id']}") for one in self._soon.find(mine, CLAIMED_FIELDS)
+        }
+        foreign = [one for one in members if one.job_id in found and found[one.job_id].org_id != one.org_id]
+        if foreign:  # a member that names another's job: nobody is to run it in that name
+            self.give_back_all([found.pop(one.job_id) for one in foreign])
+        return [found[one.job_id] for one in members if one.job_id in found]
 
     def confirm(self, claimed: Claimed) -> bool:
         """Wait until a majority has this claim; `False` if it was rolled back, or lost since.
@@ -98,9 +104,10 @@ class Running(Records):
         """Finish several jobs in one commit, each only if its lease holds; return the tokens of those that did."""
         if any(claimed.parent_id for claimed, _ in ended):
             return self._succeed_with_parents(ended)
-        if self._jobs.bulk_write(self._successes(ended), ordered=False).matched_count == len(ended):
-            return frozenset(claimed.token for claimed, _ in ended)
-        return self._succeeded_among([claimed for claimed, _ in ended])
+        these = [claimed for claimed, _ in ended]
+        if self._jobs.update_many(any_lease_of(these), self._all_succeed(ended)).matched_count == len(ended):
+            return frozenset(claimed.token for claimed in these)
+        return self._succeeded_among(these)
 
     def fail(self, claimed: Claimed, problem: Mapping[str, Any], *, charged: bool) -> bool:
         """Finish with *problem*; `False` if the lease was lost. *charged*: the attempt counts."""
@@ -134,6 +141,26 @@ class Running(Records):
     def give_back(self, claimed: Claimed | Held) -> bool:
         """Queue the job again for another worker, charging nothing. `False`: the lease was lost."""
         return self._leave(claimed, {"state": "queued"})
+
+    def give_back_all(self, claimed: Sequence[Claimed]) -> None:
+        """Queue these again, charging nothing; those whose lease was lost stay as they are."""
+        self._jobs.update_many(any_lease_of(claimed), leaving({"state": "queued"}, problem=None, charged=False))
+
+    def _claiming(self, worker: str, token: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+        lease = {"worker": {"$literal": worker}, "token": token, "expires_at": self._lease_end()}
+        begun = {"claims": {"$add": ["$claims", 1]}, "started_at": {"$ifNull": ["$started_at", "$$NOW"]}}
+        return [
+            {"$set": {"state": "running", "lease": lease, **begun}},
+            {"$unset": ["waiting_for", "run_at"]},
+        ]
+
+    def _all_succeed(self, ended: Sequence[tuple[Claimed, Any]]) -> list[Mapping[str, Any]]:
+        """Return one update that gives each record its own result: cheaper than as many updates."""
+        now = self._clock.now()
+        which = {"$indexOfArray": [{"$literal": [claimed.job_id for claimed, _ in ended]}, "$_id"]}
+        result = {"$arrayElemAt": [{"$literal": [result for _, result in ended]}, which]}
+        ending = {"state": "succeeded", "finished_at": now, **expiry("succeeded", now), "result": result}
+        return [{"$set": ending}, {"$unset": ["lease"]}]
 
     def _successes(self, ended: Sequence[tuple[Claimed, Any]]) -> list[UpdateOne]:
         now = self._clock.now()
@@ -202,6 +229,10 @@ class Running(Records):
 
     def _lease_end(self) -> Mapping[str, Any]:
         return {"$dateAdd": {"startDate": "$$NOW", "unit": "millisecond", "amount": self._lease_ms}}
+
+
+def _orgs(members: Sequence[Member]) -> list[OrgId]:
+    return list({one.org_id for one in members})
 
 
 _NEWS_FIELDS = {"lease.token": 1, "cancel_requested": 1}

@@ -8,15 +8,18 @@ from typing import Any
 
 from pymongo import ASCENDING, DESCENDING, IndexModel
 from pymongo.client_session import ClientSession
+from pymongo.errors import ExecutionTimeout
 
-from common.errors import Conflict
+from common.errors import Conflict, Unavailable
 from common.ids import JobId, OrgId
 from common.jobs.children import CHILDREN_INDEXES, TO_CANCEL, Closed, cancelled_update
 from common.jobs.healing import Healing
-from common.jobs.lanes import Entry
+from common.jobs.members import Entry
 from common.jobs.record import JobRecord, read_document
 from common.jobs.running import Running
+from common.jobs.selection import Selection
 
+SELECT_MS = 5_000
 _QUEUED_FIRST = {"state": {"$in": ["queued", "waiting"]}}
 
 JOBS_INDEXES = (
@@ -25,9 +28,12 @@ JOBS_INDEXES = (
         [("org_id", ASCENDING), ("kind", ASCENDING), ("state", ASCENDING), ("_id", DESCENDING)], name="org_kind"
     ),
     IndexModel([("org_id", ASCENDING), ("state", ASCENDING), ("_id", DESCENDING)], name="org_state"),
-    # The three below serve the engine across organizations, never a tenant's query.
+    # The four below serve the engine across organizations, never a tenant's query.
     IndexModel(
         [("state", ASCENDING), ("_id", ASCENDING)], name="unfinished", partialFilterExpression={**_QUEUED_FIRST}
+    ),
+    IndexModel(
+        [("queue", ASCENDING), ("_id", ASCENDING)], name="oldest", partialFilterExpression={"state": "queued"}
     ),
     IndexModel(
         [("state", ASCENDING), ("lease.expires_at", ASCENDING)],
@@ -63,6 +69,30 @@ class JobStore(Running, Healing):
         if before is not None:
             query["_id"] = {"$lt": before}
         return [read_document(one) for one in self._jobs.find(query).sort("_id", DESCENDING).limit(limit)]
+
+    def select(self, selection: Selection, *, before: str | None, limit: int) -> list[JobRecord]:
+        """List up to *limit* jobs of *selection*, newest first, from *before* (a job's id) on.
+
+        Raises `Unavailable` if that takes longer than five seconds.
+        """
+        found = (
+            self._jobs.find(selection.query(before)).sort("_id", DESCENDING).limit(limit).max_time_ms(SELECT_MS)
+        )
+        try:
+            return [read_document(one) for one in found]
+        except ExecutionTimeout as error:
+            raise Unavailable(
+                "So many jobs can't be searched in time. Ask for an organization or a kind."
+            ) from error
+
+    def count(self, selection: Selection, most: int, *, before: str | None = None) -> int:
+        """Count the jobs of *selection*, *most* at most. Raises like `select`."""
+        try:
+            return self._jobs.count_documents(selection.query(before), limit=most, maxTimeMS=SELECT_MS)
+        except ExecutionTimeout as error:
+            raise Unavailable(
+                "So many jobs can't be counted in time. Ask for an organization or a kind."
+            ) from error
 
     def cancel(self, org_id: OrgId, job_id: str) -> JobRecord:
         """Cancel a job that waits, at once, or ask a running one to stop at its next checkpoint.
@@ -101,7 +131,13 @@ class JobStore(Running, Healing):
                 "cancelling_children": {"$ne": True},
             },
             {
-                "$set": {"state": "queued", "attempt": 0, "losses": 0, "cancel_requested": False},
+                "$set": {
+                    "state": "queued",
+                    "attempt": 0,
+                    "losses": 0,
+                    "cancel_requested": False,
+                    "queued_at": self._clock.now(),
+                },
                 "$inc": {"run": 1},
                 "$unset": dict.fromkeys(("error", "finished_at", "expires_at", "run_at", "waiting_for"), ""),
             },

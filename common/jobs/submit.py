@@ -15,6 +15,7 @@ from common.clock import Clock
 from common.errors import Conflict
 from common.ids import JobId, OrgId, new_id
 from common.jobs import idempotency
+from common.jobs.backlog import Backlog
 from common.jobs.children import MADE_AT_ONCE_MAX
 from common.jobs.committer import Committer
 from common.jobs.idempotency import Once
@@ -35,10 +36,13 @@ Also = Callable[[ClientSession], None]
 class Submitter:
     """Accepts jobs for one process."""
 
-    def __init__(self, control: ControlPlane, store: JobStore, lanes: Lanes, clock: Clock) -> None:
+    def __init__(
+        self, control: ControlPlane, store: JobStore, lanes: Lanes, backlog: Backlog, clock: Clock
+    ) -> None:
         self._control = control
         self._store = store
         self._lanes = lanes
+        self._backlog = backlog
         self._clock = clock
         self._committer = Committer(control.jobs, self._admit)
 
@@ -60,7 +64,7 @@ class Submitter:
         *org_id* names another organization than the caller's: only a sign-up does that. *also* makes the
         domain's own writes in the same transaction; it may be run again if that meets a transient conflict.
         Raises `AlreadyAnswered`, `Invalid` or `Conflict` for a used key, `ValueError` for a payload that is
-        too large, `PyMongoError` when the outcome is unknown.
+        too large, `TooMany` where too many wait already, `PyMongoError` when the outcome is unknown.
         """
         document = new_document(
             caller,
@@ -72,6 +76,9 @@ class Submitter:
             priority=priority,
             tags=tags,
         )
+        if once is not None:
+            idempotency.look_up(self._control.idempotency, once, self._clock.now())
+        self._backlog.make_room(document["org_id"])
         if once is None and also is None:
             self._committer.insert(document)
         else:
@@ -85,6 +92,7 @@ class Submitter:
         if once is None:
             record = self._store.retry(org_id, job_id)
         else:
+            idempotency.look_up(self._control.idempotency, once, self._clock.now())
             record = self._kept(once, lambda session: self._store.retry(org_id, job_id, session=session))
         self._lanes.admit_all_soon([record.entry])
         return record
@@ -156,7 +164,6 @@ class Submitter:
     def _kept(self, once: Once, effect: Callable[[ClientSession], JobRecord]) -> JobRecord:
         """Make *effect* and keep its answer in one transaction, unless the key was used before."""
         keys = self._control.idempotency
-        idempotency.look_up(keys, once, self._clock.now())
 
         def both(session: ClientSession) -> JobRecord:
             record = effect(session)

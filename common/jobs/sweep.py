@@ -5,14 +5,16 @@ Leading is a lease in MongoDB, so the healer does not depend on the patient. Eac
 1. compares Redis's epoch, sequence and clock with MongoDB's, and rebuilds the lanes if Redis is empty, foreign,
    stale or damaged, or if its clock was set back;
 2. queues the jobs again whose leases are over, and charges them with the loss;
-3. compares a page of waiting records with the lanes, and admits what Redis does not know.
+3. compares a page of waiting records with the lanes, and admits what Redis does not know; brings it the tiers and
+   pauses that were changed without it.
+
+A rebuild goes on for a second in each pass, so that the rest is done meanwhile.
 """
 
-import secrets
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -24,15 +26,18 @@ from common.clock import Clock
 from common.errors import Unavailable
 from common.ids import new_id
 from common.jobs.kind import queues
-from common.jobs.lanes import Lanes
+from common.jobs.lanes import EPOCH, UNMEASURED, Lanes
 from common.jobs.problems import problem_of_loss
+from common.jobs.rebuild import SEQUENCE, Rebuild
 from common.jobs.record import entry_of
+from common.jobs.steering import Steering
 from common.jobs.store import JobStore
 from common.logs import get_logger
-from common.metrics import LOSSES, SLOTS, SWALLOWED, SWEEP_LAG, SWEPT, WAITING
+from common.metrics import BORROWED, LOSSES, OLDEST_SECONDS, SLOTS, SWALLOWED, SWEEP_LAG, SWEPT, WAITING
 from common.tenancy.control import ControlPlane
 
 PAGE = 1_000
+REBUILD_SLICE_S = 1.0
 ORPHAN_AFTER_S = 3.0
 CLOCK_MAY_LAG_MS = 1_000
 LOCKED_MAX_S = 2.0
@@ -86,6 +91,7 @@ class Sweep:
         broker: "redis.Redis",
         clock: Clock,
         *,
+        steering: Steering,
         still_leading: Callable[[], bool] = lambda: True,
     ) -> None:
         self._control = control
@@ -94,7 +100,10 @@ class Sweep:
         self._lanes = lanes
         self._broker = broker
         self._clock = clock
+        self._steering = steering
         self._still_leading = still_leading
+        self._rebuilding: Rebuild | None = None
+        self._tiers_at = 0
         self._after = {"queued": "", "waiting": ""}
         self._compared_whole_at = clock.monotonic()
 
@@ -104,11 +113,19 @@ class Sweep:
         self._cancel_children()
         returned = self._return_expired()
         rebuilt = self._rebuild() if self._redis_forgot() else 0
+        if self._rebuilding is None:
+            self._steering.lay_down()
+            self._compare_tiers()
         admitted = sum(self._compare_page(state) for state in ("queued", "waiting"))
         self._publish()
         for what, count in (("returned", returned), ("rebuilt", rebuilt), ("admitted", admitted)):
             SWEPT.labels(what).inc(count)
         return Swept(rebuilt=rebuilt, returned=returned, admitted=admitted)
+
+    @property
+    def is_rebuilding(self) -> bool:
+        """Tell whether a rebuild is under way: then the next pass is due at once."""
+        return self._rebuilding is not None
 
     def _abort_orphans(self) -> None:
         try:
@@ -143,7 +160,10 @@ class Sweep:
                 LOSSES.labels(one.kind).inc()
                 log.warning("job.lease_over", kind=one.kind, job_id=one.held.job_id, losses=one.losses + 1)
                 if problem is None:
-                    self._lanes.back_soon(one.entry.queue, one.entry.member, one.entry.priority)
+                    again = replace(one.entry, alone=True)
+                    self._lanes.back_soon(again.queue, [again])
+                else:
+                    self._lanes.release_soon(one.entry.queue, [(one.entry.member, UNMEASURED)])
             if len(page) < PAGE:
                 break
         return count
@@ -155,46 +175,44 @@ class Sweep:
         """
         known = self._state.find_one({"_id": "lanes"}) or {}
         try:
-            epoch, sequence = self._broker.mget("fairway:epoch", "fairway:sequence")
+            epoch, sequence = self._broker.mget(EPOCH, SEQUENCE)
             looks = [self._lanes.sound(queue) for queue in queues()]
             now_ms = max((now_ms for _, now_ms in looks), default=0)
             is_ours = bool(known) and epoch == known["epoch"].encode() and (sequence or b"").isdigit()
             is_new = is_ours and int(sequence or 0) >= known["sequence"]
             is_later = is_ours and now_ms >= known.get("clock_ms", 0) - CLOCK_MAY_LAG_MS
             if is_new and is_later and all(sound for sound, _ in looks):
-                newest = {"sequence": int(self._broker.incr("fairway:sequence")), "clock_ms": now_ms}
+                newest = {"sequence": int(self._broker.incr(SEQUENCE)), "clock_ms": now_ms}
                 self._state.update_one({"_id": "lanes", "epoch": known["epoch"]}, {"$max": newest})
                 return False
         except redis.RedisError as error:
             raise Unavailable("The broker's Redis does not answer.") from error
-        log.warning("lanes.forgotten", epoch_known=bool(known), ours=is_ours, new=is_new, later=is_later)
+        if self._rebuilding is None:
+            log.warning("lanes.forgotten", epoch_known=bool(known), ours=is_ours, new=is_new, later=is_later)
         return True
 
     def _rebuild(self) -> int:
-        """Clear the lanes and admit every unfinished job from MongoDB; Redis gets the new epoch last.
+        """Go on with the rebuild for a second, or begin it; return how many jobs were admitted.
 
-        A job is inserted before it is admitted, so whatever the clearing swept away is met by the walk.
-        A death in the middle leaves the old epoch, and the next leader starts again.
+        Redis gets the new epoch when all is done. A death in the middle leaves the old one, and the next leader
+        starts again; so does this one if Redis forgets once more. A job is inserted before it is admitted, so
+        whatever the clearing swept away is met by the walk.
         """
-        epoch = secrets.token_hex(8)
-        fresh = {"epoch": epoch, "sequence": 0, "clock_ms": 0}
-        self._state.update_one({"_id": "lanes"}, {"$set": fresh}, upsert=True)
-        self._lanes.clear()
-        count = 0
-        for state in ("queued", "waiting"):
-            after = ""
-            while self._still_leading() and (page := self._store.unfinished(state, after, PAGE)):
-                count += self._admit(page, state)
-                after = page[-1]["_id"]
-                log.info("lanes.rebuilding", state=state, admitted=count)
-        if not self._still_leading():
-            raise Unavailable("Another sweeper leads now, and rebuilds the lanes.")
-        try:
-            self._broker.mset({"fairway:epoch": epoch, "fairway:sequence": 0})
-        except redis.RedisError as error:
-            raise Unavailable("The broker's Redis does not answer.") from error
-        log.info("lanes.rebuilt", admitted=count)
+        if self._rebuilding is None or not self._rebuilding.is_remembered():
+            self._rebuilding = Rebuild(self._state, self._store, self._lanes, self._broker, self._admit)
+            self._steering.lay_down()
+        count = self._rebuilding.go_on(REBUILD_SLICE_S, self._still_leading)
+        if self._rebuilding.is_done:
+            self._rebuilding = None
         return count
+
+    def _compare_tiers(self) -> None:
+        """Compare a page of the tiers that Redis knows with the registry; bring it what was changed without it."""
+        self._tiers_at, known = self._lanes.known_tiers(self._tiers_at)
+        for org_id, tier in known.items():
+            now = self._steering.tier_of(org_id)
+            if now and now != tier:
+                self._lanes.replace(org_id, queues(), tier=now)
 
     def _compare_page(self, state: str) -> int:
         page = self._store.unfinished(state, self._after[state], PAGE)
@@ -230,3 +248,6 @@ class Sweep:
             look = self._lanes.look(queue)
             WAITING.labels(queue).set(look.waiting)
             SLOTS.labels(queue).set(look.slots)
+            BORROWED.labels(queue).set(look.borrowed)
+            oldest = self._store.oldest_queued(queue)
+            OLDEST_SECONDS.labels(queue).set((self._clock.now() - oldest).total_seconds() if oldest else 0)

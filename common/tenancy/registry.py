@@ -1,6 +1,7 @@
 """The registry of organizations: who they are, and where their data is placed."""
 
 import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,7 +10,7 @@ from typing import Any, Literal
 from pymongo import MongoClient
 
 from common.clock import Clock
-from common.errors import Misconfigured, NotFound
+from common.errors import Misconfigured, NotFound, Stale
 from common.ids import PLATFORM, OrgId, is_id
 from common.tenancy.collections import TENANT_COLLECTIONS
 from common.tenancy.control import ControlPlane, ensure_collection
@@ -39,6 +40,12 @@ class Organization:
     placement: Placement
     created_at: datetime
 
+    @property
+    def version(self) -> str:
+        """Return what changes with every change of it, as an ETag."""
+        parts = (self.org_id, self.name, self.slug, self.tier, self.placement.mode, self.placement.database)
+        return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
+
 
 class Registry:
     """Looks organizations up, remembers them for five seconds, and routes to their database."""
@@ -53,12 +60,12 @@ class Registry:
         self._remembered: dict[OrgId, tuple[float, Organization]] = {}
         self._prepared: dict[str, frozenset[str]] = {}
 
-    def get(self, org_id: OrgId) -> Organization:
-        """Return the organization. Raises `NotFound`."""
+    def get(self, org_id: OrgId, *, fresh: bool = False) -> Organization:
+        """Return the organization; *fresh* as it is now, not as it was remembered. Raises `NotFound`."""
         if not is_id(org_id):
             raise NotFound("There is no such organization.")
         known = self._remembered.get(org_id)
-        if known and self._clock.monotonic() - known[0] < REMEMBERED_S:
+        if known and not fresh and self._clock.monotonic() - known[0] < REMEMBERED_S:
             return known[1]
         found = self._organizations.find_one({"_id": org_id})
         if found is None:
@@ -68,6 +75,25 @@ class Registry:
             self._remembered.clear()
         self._remembered[org_id] = (self._clock.monotonic(), organization)
         return organization
+
+    def set_tier(self, org_id: OrgId, tier: Tier, *, was: Organization) -> Organization:
+        """Give it another tier. Raises `NotFound`, or `Stale` if it is no longer as *was* says."""
+        same = {"_id": org_id, "tier": was.tier, "name": was.name, "slug": was.slug}
+        if not self._organizations.update_one(same, {"$set": {"tier": tier}}).matched_count:
+            self._remembered.pop(org_id, None)
+            self.get(org_id)
+            raise Stale("The organization has changed since. Read it again.")
+        self._remembered.pop(org_id, None)
+        return self.get(org_id)
+
+    def search(self, words: str, *, after: str, limit: int) -> list[Organization]:
+        """List up to *limit* organizations whose name or slug contains *words*, by id, from *after* on."""
+        query: dict[str, Any] = {"_id": {"$gt": after}}
+        if words:
+            part = {"$regex": re.escape(words), "$options": "i"}
+            query["$or"] = [{"name": part}, {"slug": part}]
+        found = self._organizations.find(query).sort("_id", 1).limit(limit)
+        return [read_organization(one) for one in found]
 
     def by_slug(self, slug: str) -> Organization | None:
         """Return the organization of that slug, or `None`."""

@@ -1,25 +1,96 @@
-"""The tiers: how much each gives to an organization."""
+"""The table of tiers: how much each gives to an organization. One place; operators change it while all runs."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any, Literal
+
+from pymongo import ReturnDocument
+from pymongo.errors import PyMongoError
+
+from common.clock import Clock
+from common.errors import NotFound
+from common.metrics import SWALLOWED
+from common.tenancy.control import ControlPlane
 
 Tier = Literal["free", "standard", "enterprise"]
+PLATFORM_TIER = "platform"
+REMEMBERED_S = 5.0
+_GB = 1024**3
+_ID = "tiers"
 
 
 @dataclass(frozen=True)
 class Allowance:
-    """What an organization of a tier may use."""
+    """What an organization of a tier may use.
 
+    *weight* is its share of busy slots against others', *running* how many jobs it may run at a time before slots
+    are only lent to it, *waiting* how many it may have accepted and not begun.
+    """
+
+    weight: int
+    running: int
+    waiting: int
     requests_a_minute: int
     requests_an_hour: int
+    storage_bytes: int
 
 
-TIERS: Mapping[Tier, Allowance] = {
-    "free": Allowance(requests_a_minute=100, requests_an_hour=1_000),
-    "standard": Allowance(requests_a_minute=600, requests_an_hour=20_000),
-    "enterprise": Allowance(requests_a_minute=6_000, requests_an_hour=200_000),
+DEFAULTS: Mapping[str, Allowance] = {
+    "free": Allowance(1, 2, 1_000, 100, 1_000, 10 * _GB),
+    "standard": Allowance(4, 8, 100_000, 600, 20_000, 100 * _GB),
+    "enterprise": Allowance(16, 32, 1_000_000, 6_000, 200_000, 1024 * _GB),
+    PLATFORM_TIER: Allowance(4, 8, 1_000_000, 6_000, 200_000, 1024 * _GB),
 }
+"""What holds until an operator changes it. The platform's own work has a lane and a tier like any other's."""
 
-OPERATORS: Tier = "enterprise"
-"""Operators belong to no tenant; one that runs wild is held back like the largest of them."""
+MOST = 10**12
+
+
+class Tiers:
+    """The table as MongoDB has it, remembered for five seconds; what nobody changed is as `DEFAULTS` say."""
+
+    def __init__(self, control: ControlPlane, clock: Clock) -> None:
+        self._state = control.platform_state
+        self._clock = clock
+        self._known = DEFAULTS
+        self._known_at = -REMEMBERED_S
+
+    def __getitem__(self, tier: str) -> Allowance:
+        """Return what *tier* gives. Raises `KeyError`."""
+        return self.all()[tier]
+
+    def all(self) -> Mapping[str, Allowance]:
+        """Return the whole table; while MongoDB does not answer, as it was last known."""
+        now = self._clock.monotonic()
+        if now - self._known_at >= REMEMBERED_S:
+            self._known_at = now
+            try:
+                self._known = _over(DEFAULTS, self._state.find_one({"_id": _ID}) or {})
+            except PyMongoError:
+                SWALLOWED.labels("tiers").inc()
+        return self._known
+
+    def change(self, tier: str, changes: Mapping[str, int]) -> Allowance:
+        """Change some figures of *tier*. Raises `NotFound`; *changes* names fields of `Allowance`."""
+        if tier not in DEFAULTS:
+            raise NotFound("There is no such tier.")
+        known = {field.name for field in fields(Allowance)}
+        wanted = {f"{tier}.{name}": value for name, value in changes.items() if name in known}
+        found = self._state.find_one_and_update(
+            {"_id": _ID}, {"$set": wanted}, upsert=True, return_document=ReturnDocument.AFTER
+        )
+        self._known, self._known_at = _over(DEFAULTS, found), self._clock.monotonic()
+        return self._known[tier]
+
+
+def _over(table: Mapping[str, Allowance], changes: Any) -> Mapping[str, Allowance]:
+    known = {field.name for field in fields(Allowance)}
+    return {
+        tier: replace(one, **{name: value for name, value in changes.get(tier, {}).items() if name in known})
+        for tier, one in table.items()
+    }
+
+
+def shown(allowance: Allowance) -> dict[str, int]:
+    """Return the figures of *allowance* by name."""
+    return asdict(allowance)

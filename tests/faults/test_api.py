@@ -10,7 +10,7 @@ from tests.faults.fleet import SIGKILL, WORK, Fleet
 from web.app import create_app
 
 DIES_BEFORE_REDIS = """
-made.lanes.admit_soon = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+made.lanes.admit_all_soon = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
 made.submit(caller_of(OrgId(sys.argv[1])), LeaveMarks(steps=4, pause_s=0.05))
 """
 DIES_BEFORE_ANSWER = """

@@ -9,8 +9,9 @@ from common.caller import Caller
 from common.clock import SystemClock
 from common.config import Settings
 from common.ids import JobId, OrgId, new_id
-from common.jobs.lanes import Member
+from common.jobs.lanes import UNMEASURED
 from common.jobs.leases import Claimed
+from common.jobs.members import Member
 from common.jobs.record import JobRecord
 from common.services import Services
 from workers import runner
@@ -91,7 +92,7 @@ class Slot:
 
     def take(self, queue: str = "tickets") -> Member | None:
         """Take the next job."""
-        return self.services.lanes.take(queue, "1-1", linger_s=0)
+        return next(iter(self.services.lanes.take(queue, "1-1", linger_s=0, hold_s=30)), None)
 
     def claim(self, member: Member) -> Claimed | None:
         """Claim it."""
@@ -111,7 +112,7 @@ class Slot:
             self.services.lanes,
             JobEvents(None, self.worker, self.services.broker),
             self.services.clock,
-            lambda _claimed: None,
+            lambda _written: None,
         )
         return clerk._write(Ended(claimed, outcome, 0.0))
 
@@ -121,12 +122,11 @@ class Slot:
         if member is None:
             return None
         claimed = self.claim(member)
-        self.services.lanes.take(queue, "1-1", linger_s=0, settled=[member]) if claimed is None else None
         if claimed is None:
+            self.services.lanes.part(queue, "1-1", [(member, UNMEASURED)])
             return None
         outcome = self.run(claimed)
         self.outcomes.append(outcome)
-        self.services.lanes.forget(queue, [member])
         self.write(claimed, outcome)
         return self.services.jobs.get(claimed.org_id, claimed.job_id)
 

@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 
 from flask import g, request
 
+from common.audit import Actor
 from common.caller import Caller, Role
 from common.errors import Forbidden, Unauthenticated
 from web.contract.services import services
@@ -37,6 +38,12 @@ def caller() -> Caller:
     """Return who asks; only in a view that `requires` somebody."""
     found: Caller = g.caller
     return found
+
+
+def actor() -> Actor:
+    """Return who asks, as the audit names them."""
+    who = caller()
+    return Actor(name=who.user_id, via="api", request_id=who.request_id)
 
 
 def peek() -> Caller | None:

@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cached_property, lru_cache
 from typing import Any, TypeVar
 
 from flask import Flask, Response, current_app, g, request
@@ -19,10 +19,9 @@ from common.caller import Caller
 from common.config import Settings
 from common.coordination.local_cap import LocalCap
 from common.coordination.rate_limiter import Limit, RateLimiter, SlidingWindow, Standing, Verdict
-from common.errors import NotFound, TooMany, Unavailable
-from common.ids import PLATFORM
+from common.errors import TooMany, Unavailable
 from common.metrics import RATE_LIMITS_ALONE
-from common.tenancy.tiers import OPERATORS, TIERS, Tier
+from common.tenancy.tiers import Allowance
 from web.contract import authentication
 from web.contract.addresses import client_address, subscriber
 from web.contract.services import services
@@ -132,7 +131,7 @@ def _count() -> None:
         return
     view = current_app.view_functions.get(request.endpoint or "")
     cost = 1 if getattr(view, "costs_a_tenth", False) else WHOLE
-    _take(f"organization:{caller.org_id}", policies_of(_tier(caller)), cost)
+    _take(f"organization:{caller.org_id}", policies_of(_allowance(caller)), cost)
 
 
 def _take(key: str, policies: tuple[Policy, ...], cost: int) -> None:
@@ -167,20 +166,14 @@ def _limits() -> Limits:
     return found  # type: ignore[no-any-return]
 
 
-@cache
-def policies_of(tier: Tier) -> tuple[Policy, ...]:
-    """Return the quotas of an organization of *tier*."""
-    allowance = TIERS[tier]
+@lru_cache(maxsize=64)
+def policies_of(allowance: Allowance) -> tuple[Policy, ...]:
+    """Return the quotas of an organization that may use so much."""
     return (
         Policy("minute", allowance.requests_a_minute, MINUTE_S),
         Policy("hour", allowance.requests_an_hour, HOUR_S),
     )
 
 
-def _tier(caller: Caller) -> Tier:
-    if caller.org_id == PLATFORM:
-        return OPERATORS
-    try:
-        return services().registry.get(caller.org_id).tier
-    except NotFound:  # a sign-up whose organization is not made yet
-        return "free"
+def _allowance(caller: Caller) -> Allowance:
+    return services().steering.allowance_of(caller.org_id)

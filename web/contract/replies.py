@@ -14,12 +14,33 @@ def register(app: Flask) -> None:
     app.after_request(_guard)
 
 
-def one(body: Mapping[str, Any], *, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    """Answer with a single resource and its strong ETag; 304 if the caller has it."""
+IF_MATCH = {
+    "name": "If-Match",
+    "in": "header",
+    "required": True,
+    "schema": {"type": "string", "minLength": 1, "maxLength": 1000},
+    "description": "the ETag of the thing as it was read",
+}
+"""The header as the document shows it, where a change needs it."""
+
+
+def one(
+    body: Mapping[str, Any],
+    *,
+    status: int = 200,
+    headers: Mapping[str, str] | None = None,
+    version: str | None = None,
+) -> Response:
+    """Answer with a single resource and its strong ETag; 304 if the caller has it.
+
+    *version* is the ETag of what may be changed, where the answer shows more than that.
+    """
     encoded = orjson.dumps(body)
     response = Response(encoded, status=status, content_type="application/json")
     response.headers.update(headers or {})
-    if request.method in {"GET", "HEAD"} and status == HTTPStatus.OK:
+    if version is not None:
+        response.set_etag(version)
+    elif request.method in {"GET", "HEAD"} and status == HTTPStatus.OK:
         response.set_etag(hashlib.sha256(encoded).hexdigest()[:32])
         response.make_conditional(request)
     return response

@@ -133,7 +133,7 @@ def test_a_child_that_lost_its_lease_is_not_counted(
     first = slot.claim(slot.take())
     assert first is not None
     services.jobs.give_back(first)
-    services.lanes.back_soon("tickets", first.member, first.priority)
+    services.lanes.back_soon("tickets", [first.entry])
     second = slot.claim(slot.take())
     assert second is not None
 
@@ -232,4 +232,11 @@ def test_a_child_that_is_lost_too_often_is_counted(
 
 
 def sweep(services: Services) -> Sweep:
-    return Sweep(services.control, services.jobs, services.lanes, services.broker, services.clock)
+    return Sweep(
+        services.control,
+        services.jobs,
+        services.lanes,
+        services.broker,
+        services.clock,
+        steering=services.steering,
+    )

@@ -12,7 +12,7 @@ from common.probe.marks import MARKS
 from common.caller import Caller
 from common.errors import Conflict, NotFound
 from common.ids import JobId, OrgId, new_id
-from common.jobs.lanes import Member
+from common.jobs.members import Member
 from common.jobs.record import JobRecord
 from common.services import Services
 from tests.integration.conftest import Asked, Slot, caller_of, make_organization
@@ -64,7 +64,7 @@ def test_another_organizations_job_is_absent(services: Services, caller: Caller)
 
 def test_only_one_of_many_claims_gets_the_job(services: Services, caller: Caller, slot: Slot) -> None:
     job = services.submit(caller, BeQuick())
-    member = Member(org_id=caller.org_id, job_id=job.id)
+    member = job.entry.member
     claims = []
     threads = [threading.Thread(target=lambda: claims.append(slot.claim(member))) for _ in range(10)]
 
@@ -80,7 +80,7 @@ def test_a_claim_under_another_organization_gets_nothing(services: Services, cal
     job = services.submit(caller, BeQuick())
     other = make_organization(services, "Other")
 
-    assert slot.claim(Member(org_id=other, job_id=job.id)) is None
+    assert slot.claim(Member(other, job.id, job.kind)) is None
 
 
 def test_a_late_finish_is_refused_and_a_late_write_too(services: Services, caller: Caller, slot: Slot) -> None:
@@ -111,7 +111,7 @@ def test_a_second_run_goes_on_from_the_checkpoint(services: Services, caller: Ca
     assert (first.state, first.attempt, first.waiting_for["reason"]) == ("waiting", 1, "retry")
     assert marks(services, caller.org_id) == 3
 
-    services.jobs.wake([Member(org_id=caller.org_id, job_id=job.id)])
+    services.jobs.wake([job.entry.member])
     run_when_due(services, slot, caller.org_id, job.id)
 
     done = services.jobs.get(caller.org_id, job.id)
@@ -124,7 +124,7 @@ def run_when_due(services: Services, slot: Slot, org_id: OrgId, job_id: JobId) -
     services.control.jobs.update_one(
         {"_id": job_id, "state": "waiting"}, {"$set": {"run_at": services.clock.now() - timedelta(seconds=1)}}
     )
-    member = Member(org_id=org_id, job_id=job_id)
+    member = Member(org_id, job_id, "probe.leave_marks")
     services.jobs.wake([member])
     services.lanes.admit("tickets", [(member, 5)])
     slot.step()
@@ -284,7 +284,7 @@ def test_a_list_is_newest_first_and_pages(services: Services, caller: Caller) ->
 
 def test_a_record_without_an_organization_is_never_claimed(services: Services, slot: Slot) -> None:
     job = services.submit(caller_of(OrgId("")), BeQuick(), job_id=JobId(new_id()))
-    claimed = slot.claim(Member(org_id=OrgId(""), job_id=job.id))
+    claimed = slot.claim(job.entry.member)
 
     assert claimed is not None
     assert slot.run(claimed).code == "no-organization"

@@ -25,8 +25,8 @@ from pymongo.read_concern import ReadConcern
 from common.caller import Caller
 from common.errors import Conflict, LeaseLost
 from common.ids import JobId, OrgId
-from common.jobs.lanes import Member
 from common.jobs.leases import Claimed, Held
+from common.jobs.members import Member
 from common.jobs.problems import problem, problem_of_loss
 from common.jobs.record import FINAL
 from common.services import Services
@@ -126,7 +126,7 @@ class LifeOfJobs(RuleBasedStateMachine):
     @rule(pick=PICK, resumes=st.booleans())
     def claim(self, pick: float, *, resumes: bool) -> None:
         job_id, job = self.job(pick)
-        claimed = self.store.claim(Member(org_id=self.org_id, job_id=job_id), "worker")
+        claimed = self.store.claim(Member(self.org_id, job_id, "probe.leave_marks"), "worker")
         assert (claimed is not None) == (job.state == "queued")
         if claimed is not None:
             job.state, job.claims, job.token = "running", job.claims + 1, claimed.token
@@ -261,7 +261,7 @@ class LifeOfJobs(RuleBasedStateMachine):
     @rule(pick=PICK)
     def wake(self, pick: float) -> None:
         job_id, job = self.job(pick)
-        self.store.wake([Member(org_id=self.org_id, job_id=job_id)])
+        self.store.wake([Member(self.org_id, job_id, "probe.leave_marks")])
         if job.state == "waiting" and job.is_due:
             job.state, job.is_due = "queued", False
 

@@ -14,7 +14,7 @@ from common.caller import Caller
 from common.config import Settings
 from common.errors import Unavailable
 from common.ids import JobId
-from common.jobs.lanes import Member
+from common.jobs.members import Member
 from common.jobs.sweep import Leadership, Sweep
 from common.services import Services
 from tests.integration.conftest import Slot
@@ -22,11 +22,18 @@ from tests.integration.conftest import Slot
 
 @pytest.fixture
 def sweep(services: Services) -> Sweep:
-    return Sweep(services.control, services.jobs, services.lanes, services.broker, services.clock)
+    return Sweep(
+        services.control,
+        services.jobs,
+        services.lanes,
+        services.broker,
+        services.clock,
+        steering=services.steering,
+    )
 
 
 def member(caller: Caller, job_id: JobId) -> Member:
-    return Member(org_id=caller.org_id, job_id=job_id)
+    return Member(caller.org_id, job_id, "probe.be_quick")
 
 
 def end_lease(services: Services, job_id: JobId) -> None:
@@ -153,7 +160,9 @@ def test_without_redis_the_sweep_says_so_but_returns_leases_first(
     nowhere = Services(
         settings.model_copy(update={"broker_url": type(settings.broker_url)("redis://127.0.0.1:1/0")})
     )
-    sweep = Sweep(services.control, services.jobs, nowhere.lanes, nowhere.broker, services.clock)
+    sweep = Sweep(
+        services.control, services.jobs, nowhere.lanes, nowhere.broker, services.clock, steering=nowhere.steering
+    )
 
     with pytest.raises(Unavailable):
         sweep.once()

@@ -13,7 +13,6 @@ from common.config import Settings
 from common.ids import JobId, OrgId, new_id
 from common.jobs.idempotency import IDEMPOTENCY_INDEXES
 from common.jobs.kind import discover
-from common.jobs.lanes import Member
 from common.jobs.record import JobRecord, new_document
 from common.jobs.store import JOBS_INDEXES, JobStore
 from common.services import Services
@@ -60,7 +59,7 @@ class Importer:
     def run(self, record: JobRecord, make: Callable[..., Context] | None = None) -> Outcome:
         """Claim the job and run it once, as a worker does. An error that *make*'s context lets out is a death."""
         jobs = self.services.jobs
-        claimed = jobs.claim(Member(org_id=self.org_id, job_id=record.id), "test")
+        claimed = jobs.claim(record.entry.member, "test")
         assert claimed is not None
         try:
             return run(claimed, (make or self.context)(self.services, claimed))

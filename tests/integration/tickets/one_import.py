@@ -9,7 +9,7 @@ from pathlib import Path
 
 from common.config import load
 from common.ids import JobId, OrgId
-from common.jobs.lanes import Member
+from common.jobs.members import Member
 from common.services import Services
 from workers.context import Context
 from workers.runner import run
@@ -26,7 +26,7 @@ def main() -> None:
     """Run the job."""
     org_id, job_id = sys.argv[1:]
     services = Services(load())
-    claimed = services.jobs.claim(Member(org_id=OrgId(org_id), job_id=JobId(job_id)), "test")
+    claimed = services.jobs.claim(Member(OrgId(org_id), JobId(job_id), "tickets.import_file"), "test")
     assert claimed is not None
     before_mb = peak_mb()
     outcome = run(claimed, Context(services, claimed))

@@ -10,7 +10,8 @@ import redis
 from common.errors import Unavailable
 from common.ids import JobId, OrgId, new_id
 from common.jobs.carriers import celery_queue
-from common.jobs.lanes import Lanes, Member
+from common.jobs.lanes import UNMEASURED, Beat, Lanes
+from common.jobs.members import Entry, Member
 
 QUEUE = "tickets"
 
@@ -31,8 +32,21 @@ def lanes(client: redis.Redis) -> Lanes:
     return Lanes(client)
 
 
-def member(org: str = "a") -> Member:
-    return Member(org_id=OrgId(org), job_id=JobId(new_id()))
+def member(org: str = "a", kind: str = "tickets.count") -> Member:
+    return Member(org_id=OrgId(org), job_id=JobId(new_id()), kind=kind)
+
+
+def take(lanes: Lanes, carrier: str = "1-1", *, linger_s: float = 0) -> Member | None:
+    """Take one job."""
+    return next(iter(lanes.take(QUEUE, carrier, linger_s=linger_s, hold_s=30)), None)
+
+
+def beat(lanes: Lanes, worker: str = "w1", slots: int = 2) -> Beat:
+    return lanes.beat(QUEUE, worker, slots, alive_s=5, hold_s=30)
+
+
+def back(lanes: Lanes, one: Member) -> None:
+    lanes.back_soon(QUEUE, [Entry(QUEUE, one, 5)])
 
 
 def carriers_sent(client: redis.Redis) -> int:
@@ -43,7 +57,7 @@ def test_jobs_are_taken_in_the_order_they_came(lanes: Lanes) -> None:
     jobs = [member() for _ in range(5)]
     lanes.admit(QUEUE, [(one, 5) for one in jobs])
 
-    taken = [lanes.take(QUEUE, "1-1", linger_s=0) for _ in jobs]
+    taken = [take(lanes) for _ in jobs]
 
     assert taken == jobs
 
@@ -52,18 +66,18 @@ def test_a_higher_priority_goes_first(lanes: Lanes) -> None:
     low, high = member(), member()
     lanes.admit(QUEUE, [(low, 1), (high, 9)])
 
-    assert lanes.take(QUEUE, "1-1", linger_s=0) == high
+    assert take(lanes) == high
 
 
 def test_a_job_that_comes_back_goes_before_younger_ones(lanes: Lanes) -> None:
     old, *younger = [member() for _ in range(4)]
     lanes.admit(QUEUE, [(old, 5)])
-    lanes.take(QUEUE, "1-1", linger_s=0)
+    take(lanes)
     lanes.admit(QUEUE, [(one, 5) for one in younger])
 
-    lanes.back_soon(QUEUE, old, 5)
+    back(lanes, old)
 
-    assert lanes.take(QUEUE, "1-1", linger_s=0) == old
+    assert take(lanes) == old
 
 
 def test_admitting_twice_is_admitting_once(lanes: Lanes) -> None:
@@ -77,17 +91,17 @@ def test_admitting_twice_is_admitting_once(lanes: Lanes) -> None:
 def test_a_job_that_was_just_taken_is_not_admitted_again(lanes: Lanes) -> None:
     job = member()
     lanes.admit(QUEUE, [(job, 5)])
-    lanes.take(QUEUE, "1-1", linger_s=0)
+    take(lanes)
 
     assert lanes.admit(QUEUE, [(job, 5)]) == 0
-    assert lanes.take(QUEUE, "1-1", linger_s=0) is None
+    assert take(lanes) is None
 
 
 def test_a_settled_job_may_be_admitted_again(lanes: Lanes) -> None:
     job = member()
     lanes.admit(QUEUE, [(job, 5)])
-    lanes.take(QUEUE, "1-1", linger_s=0)
-    lanes.take(QUEUE, "1-1", linger_s=0, settled=[job])
+    take(lanes)
+    lanes.take(QUEUE, "1-1", linger_s=0, hold_s=30, released=[(job, UNMEASURED)])
 
     assert lanes.admit(QUEUE, [(job, 5)]) == 1
 
@@ -95,11 +109,11 @@ def test_a_settled_job_may_be_admitted_again(lanes: Lanes) -> None:
 def test_a_job_that_comes_back_is_offered_at_once_though_it_was_just_taken(lanes: Lanes) -> None:
     job = member()
     lanes.admit(QUEUE, [(job, 5)])
-    lanes.take(QUEUE, "1-1", linger_s=0)
+    take(lanes)
 
-    lanes.back_soon(QUEUE, job, 5)
+    back(lanes, job)
 
-    assert lanes.take(QUEUE, "2-2", linger_s=0) == job
+    assert take(lanes, "2-2") == job
 
 
 def test_no_carrier_is_sent_while_no_worker_lives(lanes: Lanes, client: redis.Redis) -> None:
@@ -111,12 +125,12 @@ def test_no_carrier_is_sent_while_no_worker_lives(lanes: Lanes, client: redis.Re
 def test_a_workers_first_sign_of_life_sends_carriers_for_what_waits(lanes: Lanes, client: redis.Redis) -> None:
     lanes.admit(QUEUE, [(member(), 5), (member(), 5), (member(), 5)])
 
-    assert lanes.beat(QUEUE, "w1", 2, alive_s=5) == 2
+    assert beat(lanes, "w1", 2).slots == 2
     assert carriers_sent(client) == 2
 
 
 def test_carriers_are_bounded_by_the_slots(lanes: Lanes, client: redis.Redis) -> None:
-    lanes.beat(QUEUE, "w1", 2, alive_s=5)
+    beat(lanes, "w1", 2)
 
     for _ in range(10):
         lanes.admit(QUEUE, [(member(), 5)])
@@ -125,8 +139,8 @@ def test_carriers_are_bounded_by_the_slots(lanes: Lanes, client: redis.Redis) ->
 
 
 def test_a_lingering_carrier_is_woken_instead_of_a_new_one_sent(lanes: Lanes, client: redis.Redis) -> None:
-    lanes.beat(QUEUE, "w1", 2, alive_s=5)
-    assert lanes.take(QUEUE, "9-9", linger_s=2) is None
+    beat(lanes, "w1", 2)
+    assert take(lanes, "9-9", linger_s=2) is None
 
     lanes.admit(QUEUE, [(member(), 5)])
 
@@ -135,8 +149,8 @@ def test_a_lingering_carrier_is_woken_instead_of_a_new_one_sent(lanes: Lanes, cl
 
 
 def test_a_carrier_that_parts_leaves_its_work_to_another(lanes: Lanes, client: redis.Redis) -> None:
-    lanes.beat(QUEUE, "w1", 1, alive_s=5)
-    lanes.take(QUEUE, "9-9", linger_s=2)
+    beat(lanes, "w1", 1)
+    take(lanes, "9-9", linger_s=2)
     lanes.admit(QUEUE, [(member(), 5)])
 
     lanes.part(QUEUE, "9-9", [])
@@ -145,8 +159,8 @@ def test_a_carrier_that_parts_leaves_its_work_to_another(lanes: Lanes, client: r
 
 
 def test_every_live_workers_slots_count_and_a_leaver_no_longer(lanes: Lanes) -> None:
-    lanes.beat(QUEUE, "w1", 2, alive_s=5)
-    assert lanes.beat(QUEUE, "w2", 3, alive_s=5) == 5
+    beat(lanes, "w1", 2)
+    assert beat(lanes, "w2", 3).slots == 5
 
     lanes.leave(QUEUE, "w1", 2)
 
@@ -173,7 +187,7 @@ def test_a_due_job_stays_until_it_is_admitted(lanes: Lanes) -> None:
     lanes.admit(QUEUE, [(job, 5)])
 
     assert lanes.due(QUEUE)[1] == []
-    assert lanes.take(QUEUE, "1-1", linger_s=0) == job
+    assert take(lanes) == job
 
 
 def test_a_forgotten_job_is_nowhere(lanes: Lanes) -> None:
@@ -189,7 +203,7 @@ def test_a_forgotten_job_is_nowhere(lanes: Lanes) -> None:
 def test_what_redis_knows_is_not_unknown(lanes: Lanes) -> None:
     waiting, taken, due, unknown = (member() for _ in range(4))
     lanes.admit(QUEUE, [(taken, 9), (waiting, 5)])
-    lanes.take(QUEUE, "1-1", linger_s=0)
+    take(lanes)
     lanes.defer(QUEUE, due, 60)
 
     assert lanes.unknown(QUEUE, [waiting, taken, due, unknown]) == {unknown}
@@ -198,10 +212,10 @@ def test_what_redis_knows_is_not_unknown(lanes: Lanes) -> None:
 def test_a_job_taken_and_never_claimed_is_offered_again_in_its_place(lanes: Lanes, client: redis.Redis) -> None:
     lost, next_one = member(), member()
     lanes.admit(QUEUE, [(lost, 5), (next_one, 5)])
-    assert lanes.take(QUEUE, "1-1", linger_s=0) == lost
+    assert take(lanes) == lost
     client.zadd(f"fairway:lane:{QUEUE}:taken", {str(lost): 1})  # its deadline is over
 
-    assert lanes.take(QUEUE, "1-1", linger_s=0) == lost
+    assert take(lanes) == lost
     assert lanes.look(QUEUE).retaken == 1
 
 
@@ -210,7 +224,7 @@ def test_each_vain_offer_of_a_job_waits_longer_than_the_last(lanes: Lanes, clien
     lanes.admit(QUEUE, [(job, 5)])
     deadlines = []
     for _ in range(4):
-        lanes.take(QUEUE, "1-1", linger_s=0)
+        take(lanes)
         seconds, micros = client.time()
         deadline = client.zscore(f"fairway:lane:{QUEUE}:taken", str(job))
         deadlines.append(round((deadline - (seconds * 1000 + micros / 1000)) / 1000))
@@ -220,7 +234,7 @@ def test_each_vain_offer_of_a_job_waits_longer_than_the_last(lanes: Lanes, clien
 
 
 def test_the_carrier_sent_is_a_message_celery_would_have_sent(lanes: Lanes, client: redis.Redis) -> None:
-    lanes.beat(QUEUE, "w1", 1, alive_s=5)
+    beat(lanes, "w1", 1)
     lanes.admit(QUEUE, [(member(), 5)])
 
     message = json.loads(client.lpop(celery_queue(QUEUE)))
@@ -235,4 +249,4 @@ def test_without_redis_a_verb_is_unavailable_and_a_late_one_is_counted() -> None
 
     with pytest.raises(Unavailable):
         nobody.admit(QUEUE, [(member(), 5)])
-    nobody.admit_soon(QUEUE, [(member(), 5)])  # no error: the record is in MongoDB
+    nobody.admit_all_soon([Entry(QUEUE, member(), 5)])  # no error: the record is in MongoDB

@@ -1,0 +1,1 @@
+"""Handlers of jobs about jobs."""
