@@ -65,16 +65,16 @@ class Healing(Records):
         return list(self._jobs.find(query, fields).hint("unfinished").sort("_id", ASCENDING).limit(limit))
 
     def running(self) -> Iterator[Entry]:
-        """Go through all jobs that somebody runs; there are not many more than slots."""
+        """Go through all jobs that somebody runs, the newest claims too; there are not many more than slots."""
         query = {"state": "running", "lease.expires_at": {"$exists": True}}
-        for one in self._jobs.find(query, dict.fromkeys(ENTRY_FIELDS, 1)).hint("leases"):
+        for one in self._soon.find(query, dict.fromkeys(ENTRY_FIELDS, 1)).hint("leases"):
             yield entry_of(one)
 
     def held_by_workers(self, most: int = 10_000) -> list[dict[str, Any]]:
         """List what is run: organization, kind, since when, and the lease."""
         fields = dict.fromkeys(("org_id", "kind", "started_at", "lease.worker", "lease.expires_at"), 1)
         query = {"state": "running", "lease.expires_at": {"$exists": True}}
-        return list(self._jobs.find(query, fields).hint("leases").limit(most))
+        return list(self._soon.find(query, fields).hint("leases").limit(most))
 
     def count_running(self) -> dict[str, int]:
         """Count what is run, by queue."""
@@ -82,7 +82,7 @@ class Healing(Records):
             {"$match": {"state": "running"}},
             {"$group": {"_id": "$queue", "count": {"$sum": 1}}},
         ]
-        return {one["_id"]: one["count"] for one in self._jobs.aggregate(steps, hint="leases")}
+        return {one["_id"]: one["count"] for one in self._soon.aggregate(steps, hint="leases")}
 
     def of_anyone(self, job_id: str) -> JobRecord:
         """Return a job whosever it is: for operators. Raises `NotFound`."""
