@@ -28,7 +28,7 @@ def main() -> None:
             ),
             lambda: latency(made, _PLAIN, celery("plain:tasks", "-c", "2", "-n", "p@%h")),
         )
-        report("idle submit to run, p50", found, "ms", "<= 2.5")
+        report("idle submit to run, p50", found, "ms", "<= 1.8")
 
 
 def latency(made: Rig, producer: str, worker: list[str]) -> float:

@@ -22,6 +22,12 @@ def every_50th(number: int) -> None:
         client().rpush("drained", repr(time.time()))
 
 
+def began(name: str) -> None:
+    """Leave a stamp in the list of that name, if it has one."""
+    if name:
+        client().rpush(name, repr(time.time()))
+
+
 def stamp() -> None:
     """Leave a stamp for whoever waits for this one job."""
     client().rpush("ran", repr(time.time()))

@@ -1,6 +1,7 @@
 """Accepts jobs in process, through the same code as the API."""
 
 import threading
+import time
 
 from common.caller import Caller
 from common.config import load
@@ -32,23 +33,27 @@ def organization(made: Services) -> Caller:
     return Caller(org_id=org_id, user_id="bench", role="admin", request_id="bench")
 
 
-def submit_many(count: int, threads: int = 16) -> None:
-    """Accept *count* no-op jobs from that many threads."""
-    from common.bench.do_nothing import DoNothing
+def submit_many(count: int, *, ms: float = 0, tenants: int = 1, threads: int = 16) -> float:
+    """Accept *count* jobs, of no length or of *ms*, from that many threads; return jobs a second."""
+    from common.bench.do_nothing import DoNothing, TakeTime
 
     made = services()
-    caller = organization(made)
+    callers = [organization(made) for _ in range(tenants)]
 
     def some(first: int) -> None:
         for number in range(first, count, threads):
-            made.submit(caller, DoNothing(number=number, note="x"))
+            job = TakeTime(number=number, ms=ms) if ms else DoNothing(number=number, note="x")
+            made.submit(callers[number % tenants], job)
 
     workers = [threading.Thread(target=some, args=(first,)) for first in range(threads)]
+    started = time.perf_counter()
     for one in workers:
         one.start()
     for one in workers:
         one.join()
+    rate = count / (time.perf_counter() - started)
     made.close()
+    return rate
 
 
 def person(made: Services, caller: Caller, email: str, password: str) -> str:

@@ -19,6 +19,7 @@ from web.contract import idempotency, openapi, paging, replies
 from web.contract.authentication import actor, caller, requires
 from web.contract.instants import Instant
 from web.contract.json_bodies import Blueprint
+from web.contract.limits import QUOTA_MAX
 from web.contract.paging import PageQuery
 from web.contract.services import services
 from web.contract.shapes import Shape, instant, links, page_of
@@ -161,8 +162,8 @@ class TierChange(ma.Schema):
     weight = ma.fields.Integer(strict=True, validate=ma.validate.Range(1, 1_000))
     running = ma.fields.Integer(strict=True, validate=ma.validate.Range(1, 100_000))
     waiting = ma.fields.Integer(strict=True, validate=ma.validate.Range(1, 10_000_000))
-    requests_a_minute = ma.fields.Integer(strict=True, validate=ma.validate.Range(1, 10_000_000))
-    requests_an_hour = ma.fields.Integer(strict=True, validate=ma.validate.Range(1, 100_000_000))
+    requests_a_minute = ma.fields.Integer(strict=True, validate=ma.validate.Range(1, QUOTA_MAX))
+    requests_an_hour = ma.fields.Integer(strict=True, validate=ma.validate.Range(1, QUOTA_MAX))
     storage_bytes = ma.fields.Integer(strict=True, validate=ma.validate.Range(0, MOST * 1_000))
 
 

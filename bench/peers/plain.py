@@ -1,6 +1,7 @@
 """Plain Celery and plain Flask, as short as a good engineer would write them: acknowledged late, not tracked."""
 
 import os
+import time
 
 import marks
 from celery import Celery
@@ -21,6 +22,14 @@ if os.environ.get("BENCH_TUNED"):
 @tasks.task(name="noop")
 def noop(number: int) -> None:
     """Do nothing, and leave a mark now and then."""
+    marks.every_50th(number)
+
+
+@tasks.task(name="take_time")
+def take_time(number: int, ms: float, mark: str = "") -> None:
+    """Sleep, and leave marks."""
+    marks.began(mark)
+    time.sleep(ms / 1000)
     marks.every_50th(number)
 
 

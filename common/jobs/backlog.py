@@ -25,7 +25,8 @@ RETRY_AFTER_S = 5
 @dataclass
 class _Known:
     waiting: int
-    at: float
+    near: float
+    until: float
 
 
 class Backlog:
@@ -40,13 +41,13 @@ class Backlog:
 
     def make_room(self, org_id: OrgId) -> None:
         """Count one more job of *org_id*. Raises `TooMany` if that is more than may wait."""
-        most = self._most_of(org_id)
         with self._lock:
             known = self._known.get(org_id)
-            if known and known.waiting < most * NEAR and self._clock.monotonic() - known.at < REMEMBERED_S:
+            if known and known.waiting < known.near and self._clock.monotonic() < known.until:
                 known.waiting += 1
                 return
-        waiting = self._ask(org_id)
+        most = self._most_of(org_id)
+        waiting = self._ask(org_id, most)
         if waiting >= most:
             raise TooMany(
                 f"{waiting} jobs of this organization wait already; its tier lets {most} wait. Cancel some, or try"
@@ -54,7 +55,7 @@ class Backlog:
                 retry_after_s=RETRY_AFTER_S,
             )
 
-    def _ask(self, org_id: OrgId) -> int:
+    def _ask(self, org_id: OrgId, most: int) -> int:
         try:
             waiting, _ = self._lanes.waiting(org_id, queues())
         except Unavailable:
@@ -63,5 +64,5 @@ class Backlog:
         with self._lock:
             if len(self._known) >= REMEMBERED_MOST:
                 self._known.clear()
-            self._known[org_id] = _Known(waiting + 1, self._clock.monotonic())
+            self._known[org_id] = _Known(waiting + 1, most * NEAR, self._clock.monotonic() + REMEMBERED_S)
         return waiting

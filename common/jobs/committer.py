@@ -29,15 +29,15 @@ class _Waiting:
     document: Mapping[str, Any]
     encoded: RawBSONDocument
     turn: threading.Lock = field(default_factory=_closed_gate)
-    done: bool = False
+    leads: bool = False
     error: BaseException | None = None
 
 
 class Committer:
     """Insert records with majority, together with those that other threads bring at the same time.
 
-    After a group *committed* is called with its accepted documents, in the committing thread and before
-    anybody is answered.
+    After a group *committed* is called with its accepted documents, in the thread that committed, before that is
+    answered; the others are answered meanwhile.
     """
 
     def __init__(
@@ -58,32 +58,38 @@ class Committer:
         """
         mine = _Waiting(document, RawBSONDocument(bson.encode(document)))
         with self._lock:
-            self._waiting.append(mine)
-            leads = not self._is_committing
+            mine.leads = not self._is_committing
             self._is_committing = True
-        if not leads:
+            if not mine.leads:
+                self._waiting.append(mine)
+        if not mine.leads:
             mine.turn.acquire()  # until a leader hands over the lead, or the answer
-        if not mine.done:
+        if mine.leads:
             self._lead(mine)
         if mine.error is not None:
             raise mine.error
 
     def _lead(self, leader: _Waiting) -> None:
         with self._lock:
-            group = [self._waiting.popleft() for _ in range(min(GROUP_MAX, len(self._waiting)))]
+            company = min(GROUP_MAX - 1, len(self._waiting))
+            group = [leader, *(self._waiting.popleft() for _ in range(company))]
         try:
             self._write(group)
         finally:
-            # Hand the lead on first, so that the next group sets out while this one is being answered.
-            with self._lock:
-                if self._waiting:
-                    self._waiting[0].turn.release()
-                else:
-                    self._is_committing = False
-            for one in group:
-                one.done = True
-                if one is not leader:
-                    one.turn.release()
+            # Hand the lead on first, so that the next group sets out while this one is answered and admitted.
+            self._hand_on()
+            for one in group[1:]:
+                one.turn.release()
+        self._committed([one.document for one in group if one.error is None])
+
+    def _hand_on(self) -> None:
+        with self._lock:
+            if not self._waiting:
+                self._is_committing = False
+                return
+            heir = self._waiting.popleft()
+        heir.leads = True
+        heir.turn.release()
 
     def _write(self, group: Sequence[_Waiting]) -> None:
         try:
@@ -96,7 +102,6 @@ class Committer:
         except PyMongoError as error:
             for one in group:
                 one.error = error
-        self._committed([one.document for one in group if one.error is None])
 
 
 def _blame(group: Sequence[_Waiting], error: BulkWriteError) -> None:

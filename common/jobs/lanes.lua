@@ -207,19 +207,37 @@ end
 
 -- lanes
 
--- Whoever calls this places the organization afterwards.
+local function leave_due(queue, member)
+  if redis.call('ZREM', queue.due, member) == 1 then
+    local _, org = parts_of(member)
+    if org and redis.call('HINCRBY', DUES, org, -1) <= 0 then redis.call('HDEL', DUES, org) end
+  end
+end
+
+-- Whoever calls this counts the job as waiting and places the organization afterwards.
 local function enter(queue, member, rank, alone)
   local job, org, kind = parts_of(member)
   if not job then return 0 end
-  if redis.call('ZREM', queue.due, member) == 1 and redis.call('HINCRBY', DUES, org, -1) <= 0 then
-    redis.call('HDEL', DUES, org)
-  end
+  leave_due(queue, member)
   if redis.call('ZSCORE', queue.lane .. org .. ':' .. (alone and kind or kind .. '!'), job) then return 0 end
   if alone then kind = kind .. '!' end
   if redis.call('ZADD', queue.lane .. org .. ':' .. kind, 'NX', rank, job) == 0 then return 0 end
-  redis.call('HINCRBY', queue.counters, 'waiting', 1)
   redis.call('ZADD', queue.heads .. org, 'LT', rank, kind)
   return 1
+end
+
+-- Jobs of the organization came: it stands in line now, if it did not before.
+local function line_up(queue, org)
+  if redis.call('ZSCORE', queue.ready, org) or redis.call('ZSCORE', queue.over, org) then return end
+  place(queue, org)
+end
+
+-- A job comes back into its lane.
+local function come_back(queue, member, rank, alone)
+  local new = enter(queue, member, rank, alone)
+  if new == 1 then redis.call('HINCRBY', queue.counters, 'waiting', 1) end
+  local _, org = parts_of(member)
+  if org then line_up(queue, org) end
 end
 
 -- The lane of a kind lost a job: note its new first one, or that there is none.
@@ -242,13 +260,6 @@ local function leave_lane(queue, member)
       note_head(queue, org, lane)
       place(queue, org)
     end
-  end
-end
-
-local function leave_due(queue, member)
-  if redis.call('ZREM', queue.due, member) == 1 then
-    local _, org = parts_of(member)
-    if org and redis.call('HINCRBY', DUES, org, -1) <= 0 then redis.call('HDEL', DUES, org) end
   end
 end
 
@@ -315,9 +326,7 @@ local function offer_again(queue)
     local rank, lane = string.match(redis.call('HGET', queue.tries, member) or '', '^%S+ (%d+) (.*)$')
     redis.call('ZREM', queue.taken, member)
     release(queue, member, -1)
-    enter(queue, member, rank or '0', string.sub(lane or '', -1) == '!')
-    local _, org = parts_of(member)
-    if org then place(queue, org) end
+    come_back(queue, member, rank or '0', string.sub(lane or '', -1) == '!')
     redis.call('HINCRBY', queue.counters, 'retaken', 1)
   end
 end
@@ -336,10 +345,10 @@ local verbs = {}
 -- (member, priority, tier, "!" if it rides alone)* -> how many were new. Known ones stay where they are, so admitting
 -- twice is harmless. A tier counts for an organization that is not known yet; "" names none.
 function verbs.admit()
-  local new, met = 0, {}
+  local new, met, some_taken = 0, {}, redis.call('EXISTS', Q.taken) == 1
   for i = 4, #ARGV, 4 do
     local member, tier = ARGV[i], ARGV[i + 2]
-    local deadline = redis.call('ZSCORE', Q.taken, member)
+    local deadline = some_taken and redis.call('ZSCORE', Q.taken, member)
     local _, org = parts_of(member)
     if org and not (deadline and tonumber(deadline) > now) then
       if not met[org] and tier ~= '' then redis.call('HSETNX', TIER_OF, org, tier) end
@@ -347,7 +356,8 @@ function verbs.admit()
       new = new + enter(Q, member, rank_of(member, ARGV[i + 1]), ARGV[i + 3] == '!')
     end
   end
-  for org in pairs(met) do place(Q, org) end
+  if new > 0 then redis.call('HINCRBY', Q.counters, 'waiting', new) end
+  for org in pairs(met) do line_up(Q, org) end
   kick(Q)
   return new
 end
@@ -358,9 +368,7 @@ function verbs.back()
   for i = 4, #ARGV, 4 do
     settle(Q, ARGV[i])
     release(Q, ARGV[i], tonumber(ARGV[i + 2]))
-    enter(Q, ARGV[i], rank_of(ARGV[i], ARGV[i + 1]), ARGV[i + 3] == '!')
-    local _, org = parts_of(ARGV[i])
-    if org then place(Q, org) end
+    come_back(Q, ARGV[i], rank_of(ARGV[i], ARGV[i + 1]), ARGV[i + 3] == '!')
   end
   kick(Q)
   return 1

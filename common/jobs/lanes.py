@@ -24,6 +24,7 @@ _QUIET_S = 1.0
 _SPOILT = ("WRONGTYPE", "not an integer", "not a valid float", "not a float")
 MEMBERS_MAX = 500
 RIDERS_MAX = 64
+TOLD_AGAIN_S, TOLD_MOST = 5.0, 10_000
 UNMEASURED = -1.0
 """What a run has used, where nobody measured it: the job's estimated cost stays charged."""
 log = get_logger()
@@ -88,6 +89,7 @@ class Lanes:
         self._client = client
         self._script = client.register_script(_SCRIPT)
         self._tier_of = tier_of
+        self._told: dict[OrgId, float] = {}
         self._quiet_until = 0.0
 
     # who waits
@@ -301,6 +303,7 @@ class Lanes:
         again may be sent; they find what is there, or nothing.
         """
         try:
+            self._told.clear()
             for pattern in (f"{_PREFIX}*", celery_queue("*")):
                 for key in self._client.scan_iter(match=pattern, count=500):
                     self._client.unlink(key)
@@ -308,13 +311,22 @@ class Lanes:
             raise Unavailable("The broker's Redis does not answer.") from error
 
     def _admit(self, queue: str, entries: Sequence[Entry]) -> int:
-        tiers = {org_id: self._tier_of(org_id) for org_id in {one.member.org_id for one in entries}}
         flat = [
             part
             for one in entries
-            for part in (str(one.member), one.priority, tiers[one.member.org_id], _alone(one))
+            for part in (str(one.member), one.priority, self._untold_tier(one.member.org_id), _alone(one))
         ]
         return int(self._call(queue, "admit", *flat)) if flat else 0
+
+    def _untold_tier(self, org_id: OrgId) -> str:
+        """Return the tier of an organization if Redis was not told of it for some seconds, else nothing."""
+        now = time.monotonic()
+        if now < self._told.get(org_id, 0.0):
+            return ""
+        if len(self._told) >= TOLD_MOST:
+            self._told.clear()
+        self._told[org_id] = now + TOLD_AGAIN_S
+        return self._tier_of(org_id)
 
     def _members(self, queue: str, found: Sequence[bytes]) -> list[Member]:
         """Read what the lanes hold; what is no member of ours is removed and counted."""

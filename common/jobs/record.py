@@ -96,10 +96,14 @@ def entry_of(document: Mapping[str, Any]) -> Entry:
 
     The record names its queue, so that a version that does not know the kind can put the job into its lane.
     """
-    queue = document.get("queue") or queue_of(document["kind"]) or ""
     kind = document["kind"]
     member = Member(org_id=document["org_id"], job_id=document["_id"], kind=kind)
-    return Entry(queue, member, document["priority"], rides_alone(kind, document.get("losses", 0)))
+    return Entry(queue_in(document), member, document["priority"], rides_alone(kind, document.get("losses", 0)))
+
+
+def queue_in(document: Mapping[str, Any]) -> str:
+    """Return the queue that the record names, or its kind's; nothing for a kind of before that is unknown here."""
+    return document.get("queue") or queue_of(document["kind"]) or ""
 
 
 def rides_alone(kind: str, losses: int) -> bool:
@@ -157,7 +161,7 @@ def read_document(document: Mapping[str, Any]) -> JobRecord:
         id=document["_id"],
         org_id=document["org_id"],
         kind=document["kind"],
-        queue=entry_of(document).queue,
+        queue=queue_in(document),
         payload=get("payload", {}),
         state=document["state"],
         priority=document["priority"],

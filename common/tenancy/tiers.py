@@ -1,5 +1,6 @@
 """The table of tiers: how much each gives to an organization. One place; operators change it while all runs."""
 
+import threading
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal
@@ -52,8 +53,9 @@ class Tiers:
     def __init__(self, control: ControlPlane, clock: Clock) -> None:
         self._state = control.platform_state
         self._clock = clock
-        self._known = DEFAULTS
-        self._known_at = -REMEMBERED_S
+        self._lock = threading.Lock()
+        self._known: Mapping[str, Allowance] | None = None
+        self._read_again_at = 0.0
 
     def __getitem__(self, tier: str) -> Allowance:
         """Return what *tier* gives. Raises `KeyError`."""
@@ -61,13 +63,14 @@ class Tiers:
 
     def all(self) -> Mapping[str, Allowance]:
         """Return the whole table; while MongoDB does not answer, as it was last known."""
-        now = self._clock.monotonic()
-        if now - self._known_at >= REMEMBERED_S:
-            self._known_at = now
+        if self._known is None:
+            with self._lock:  # nobody goes by the defaults while somebody reads what holds
+                return self._known or self._read()
+        if self._clock.monotonic() >= self._read_again_at and self._lock.acquire(blocking=False):
             try:
-                self._known = _over(DEFAULTS, self._state.find_one({"_id": _ID}) or {})
-            except PyMongoError:
-                SWALLOWED.labels("tiers").inc()
+                return self._read()
+            finally:
+                self._lock.release()
         return self._known
 
     def change(self, tier: str, changes: Mapping[str, int]) -> Allowance:
@@ -79,8 +82,16 @@ class Tiers:
         found = self._state.find_one_and_update(
             {"_id": _ID}, {"$set": wanted}, upsert=True, return_document=ReturnDocument.AFTER
         )
-        self._known, self._known_at = _over(DEFAULTS, found), self._clock.monotonic()
-        return self._known[tier]
+        self._known = known_now = _over(DEFAULTS, found)
+        return known_now[tier]
+
+    def _read(self) -> Mapping[str, Allowance]:
+        self._read_again_at = self._clock.monotonic() + REMEMBERED_S
+        try:
+            self._known = _over(DEFAULTS, self._state.find_one({"_id": _ID}) or {})
+        except PyMongoError:
+            SWALLOWED.labels("tiers").inc()
+        return self._known or DEFAULTS
 
 
 def _over(table: Mapping[str, Allowance], changes: Any) -> Mapping[str, Allowance]:

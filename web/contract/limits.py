@@ -18,7 +18,7 @@ from flask import Flask, Response, current_app, g, request
 from common.caller import Caller
 from common.config import Settings
 from common.coordination.local_cap import LocalCap
-from common.coordination.rate_limiter import Limit, RateLimiter, SlidingWindow, Standing, Verdict
+from common.coordination.rate_limiter import PERMITS_MAX, Limit, RateLimiter, SlidingWindow, Standing, Verdict
 from common.errors import TooMany, Unavailable
 from common.metrics import RATE_LIMITS_ALONE
 from common.tenancy.tiers import Allowance
@@ -30,6 +30,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 PURPOSE = "api"
 WHOLE = 10
 """What a request costs, in tenths; a look at one's own job costs one."""
+QUOTA_MAX = PERMITS_MAX // WHOLE
+"""The largest quota that a tier may have, of any window."""
 MINUTE_S, HOUR_S = 60, 3600
 _RESOLUTION = 256
 _QUIET_S = 1.0

@@ -223,7 +223,15 @@ def test_the_table_of_tiers_is_changed_while_running(
 
 
 @pytest.mark.parametrize(
-    "body", [{"running": 0}, {"weight": "4"}, {"weight": 1.5}, {"colour": 1}, {"waiting": -1}]
+    "body",
+    [
+        {"running": 0},
+        {"weight": "4"},
+        {"weight": 1.5},
+        {"colour": 1},
+        {"waiting": -1},
+        {"requests_an_hour": 10_000_001},
+    ],
 )
 def test_a_bad_figure_of_a_tier_is_named(operator: Member, body: dict[str, Any]) -> None:
     problem = problem_of(operator("PATCH", f"{HERE}/tiers/free", json=body), 422)

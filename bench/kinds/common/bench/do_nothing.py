@@ -10,5 +10,13 @@ class DoNothing(Job, name="bench.do_nothing", queue="bench", time_limit_s=60):
     note: str = ""
 
 
+class TakeTime(Job, name="bench.take_time", queue="bench", time_limit_s=60):
+    """Sleep for so many milliseconds; *mark* names the list that is told when it began, or none."""
+
+    number: int
+    ms: float
+    mark: str = ""
+
+
 class Stamp(Job, name="bench.stamp", queue="bench", time_limit_s=60):
     """Say when it ran."""
