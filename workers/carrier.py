@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pymongo.errors import PyMongoError
 
 from common.errors import Unavailable
-from common.jobs.lanes import UNMEASURED, Used
+from common.jobs.lanes import UNMEASURED, Used, hold_s
 from common.jobs.leases import Claimed
 from common.jobs.members import Member
 from common.logs import get_logger
@@ -69,7 +69,7 @@ def _work(place: Place, carrier: str) -> int:
             place.queue,
             carrier,
             linger_s=settings.linger_s,
-            hold_s=settings.lease_s,
+            hold_s=hold_s(settings.lease_s),
             budget_ms=settings.ride_ms,
             released=unclaimed,
         )

@@ -23,6 +23,7 @@ from pymongo.errors import PyMongoError
 
 from common.errors import Unavailable
 from common.ids import JobId, OrgId
+from common.jobs.lanes import hold_s
 from common.jobs.leases import Held
 from common.jobs.members import Entry, Member
 from common.jobs.problems import problem_of_loss
@@ -222,7 +223,7 @@ class Parent:
             self._worker,
             slots,
             alive_s=ALIVE_S,
-            hold_s=self._services.settings.lease_s,
+            hold_s=hold_s(self._services.settings.lease_s),
             carriers=carriers,
             claimed=claimed,
         )

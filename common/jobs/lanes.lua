@@ -526,7 +526,8 @@ function verbs.beat()
   for i = 9, 8 + carriers do redis.call('ZADD', Q.carriers, 'XX', 'GT', now + AT_WORK_MS, ARGV[i]) end
   for i = 9 + carriers, #ARGV do
     settle(Q, ARGV[i])
-    hold(Q, ARGV[i], now + hold_ms, 0)
+    -- What the worker says may be a second old: a job that was released since is not held again.
+    redis.call('ZADD', HOLDS, 'XX', whole(now + hold_ms), Q.queue .. '/' .. ARGV[i])
   end
   redis.call('HSET', Q.counters, 'slots', slots_alive(Q))
   free_the_dead()

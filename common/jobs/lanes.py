@@ -25,6 +25,7 @@ _SPOILT = ("WRONGTYPE", "not an integer", "not a valid float", "not a float")
 MEMBERS_MAX = 500
 RIDERS_MAX = 64
 TOLD_AGAIN_S, TOLD_MOST = 5.0, 10_000
+HOLD_OUTLIVES_S = 1.5
 UNMEASURED = -1.0
 """What a run has used, where nobody measured it: the job's estimated cost stays charged."""
 log = get_logger()
@@ -372,6 +373,14 @@ class Lanes:
 
 EPOCH = "fairway:epoch"
 """The key that says whose lanes these are; without it they are rebuilt."""
+
+
+def hold_s(lease_s: float) -> float:
+    """Return how long a job counts against caps without a sign of life: longer than its lease, so never too short.
+
+    Within the lease, and a sweep, its death is noticed in MongoDB, and it counts no longer.
+    """
+    return lease_s + HOLD_OUTLIVES_S
 
 
 def _by_queue(entries: Iterable[Entry]) -> Iterable[tuple[str, list[Entry]]]:

@@ -21,7 +21,6 @@ from common.metrics import REBUILDING
 SEQUENCE = "fairway:sequence"
 _UNDER_WAY = "fairway:rebuilding"
 PAGE = 500
-HELD_S = 30.0
 log = get_logger()
 
 Admit = Callable[[Sequence[dict[str, Any]], str], int]
@@ -34,7 +33,14 @@ class Rebuild:
     """
 
     def __init__(
-        self, state: Collection[Any], store: JobStore, lanes: Lanes, broker: "redis.Redis", admit: Admit
+        self,
+        state: Collection[Any],
+        store: JobStore,
+        lanes: Lanes,
+        broker: "redis.Redis",
+        *,
+        admit: Admit,
+        held_s: float,
     ) -> None:
         self._state = state
         self._store = store
@@ -51,7 +57,7 @@ class Rebuild:
         self._lanes.clear()
         self._redis(lambda: self._broker.set(_UNDER_WAY, self._epoch))
         for entry in self._store.running():
-            self._lanes.hold(entry.queue, [entry.member], HELD_S)
+            self._lanes.hold(entry.queue, [entry.member], held_s)
 
     def is_remembered(self) -> bool:
         """Tell whether Redis still holds what was filled so far."""

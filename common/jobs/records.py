@@ -38,6 +38,7 @@ class Records:
         self._jobs = control.jobs
         self._soon = control.jobs.with_options(write_concern=WriteConcern(w=1), read_concern=ReadConcern("local"))
         self._clock = clock
+        self.lease_s = lease_s
         self._lease_ms = int(lease_s * 1000)
 
     def get(self, org_id: OrgId, job_id: str) -> JobRecord:

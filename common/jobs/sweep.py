@@ -26,7 +26,7 @@ from common.clock import Clock
 from common.errors import Unavailable
 from common.ids import new_id
 from common.jobs.kind import queues
-from common.jobs.lanes import EPOCH, UNMEASURED, Lanes
+from common.jobs.lanes import EPOCH, UNMEASURED, Lanes, hold_s
 from common.jobs.problems import problem_of_loss
 from common.jobs.rebuild import SEQUENCE, Rebuild
 from common.jobs.record import entry_of
@@ -199,7 +199,14 @@ class Sweep:
         whatever the clearing swept away is met by the walk.
         """
         if self._rebuilding is None or not self._rebuilding.is_remembered():
-            self._rebuilding = Rebuild(self._state, self._store, self._lanes, self._broker, self._admit)
+            self._rebuilding = Rebuild(
+                self._state,
+                self._store,
+                self._lanes,
+                self._broker,
+                admit=self._admit,
+                held_s=hold_s(self._store.lease_s),
+            )
             self._steering.lay_down()
         count = self._rebuilding.go_on(REBUILD_SLICE_S, self._still_leading)
         if self._rebuilding.is_done:

@@ -14,7 +14,7 @@ import psutil
 import redis
 from common.probe.call_outside import CallOutside
 from common.probe.have_children import HaveChildren
-from common.probe.leave_marks import LeaveMarks
+from common.probe.leave_marks import LeaveMarks, LeaveRareMarks
 from pydantic import SecretStr
 from pymongo.errors import PyMongoError
 
@@ -366,7 +366,7 @@ ROWS: list[Row] = []
 def effects_of(job: Job) -> int:
     """Return how many effects *job* leaves itself if it succeeds."""
     match job:
-        case LeaveMarks():
+        case LeaveMarks() | LeaveRareMarks():
             return job.steps
         case CallOutside():
             return job.calls

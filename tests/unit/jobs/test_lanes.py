@@ -158,6 +158,20 @@ def test_a_carrier_that_parts_leaves_its_work_to_another(lanes: Lanes, client: r
     assert carriers_sent(client) == 1
 
 
+def test_a_sign_of_life_renews_what_is_held_and_holds_nothing_again(lanes: Lanes, client: redis.Redis) -> None:
+    ended, runs = member(), member()
+    lanes.admit(QUEUE, [(ended, 5), (runs, 5)])
+    assert [take(lanes), take(lanes)] == [ended, runs]
+    lanes.release(QUEUE, [(ended, 3.0)])
+
+    lanes.beat(QUEUE, "w1", 2, alive_s=5, hold_s=300, claimed=[ended, runs])
+
+    assert lanes.waiting(OrgId("a"), [QUEUE]) == (0, 1)
+    holds = client.zrange("fairway:lane:all:holds", 0, -1, withscores=True)
+    assert [name for name, _ in holds] == [f"{QUEUE}/{runs}".encode()]
+    assert holds[0][1] > (client.time()[0] + 200) * 1000
+
+
 def test_every_live_workers_slots_count_and_a_leaver_no_longer(lanes: Lanes) -> None:
     beat(lanes, "w1", 2)
     assert beat(lanes, "w2", 3).slots == 5

@@ -17,3 +17,10 @@ class LeaveMarks(Job, name="probe.leave_marks", queue="tickets", time_limit_s=60
     spin_s: float = 0.0
     defer_s: float = 0.2
     note: str = ""
+
+
+class LeaveRareMarks(Job, name="probe.leave_rare_marks", queue="tickets", time_limit_s=60, max_running=1):
+    """Write *steps* marks, pausing *pause_s* before each; only one of these runs at a time."""
+
+    steps: int = 1
+    pause_s: float = 0.0

@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from common.probe.leave_marks import LeaveMarks
+from common.probe.leave_marks import LeaveMarks, LeaveRareMarks
 from common.probe.marks import MARKS
 
 from common.errors import Defer, FairwayError, JobFailed
@@ -47,6 +47,11 @@ def leave_marks(ctx: Context, job: LeaveMarks) -> Marked:
         )
         witness(f"mark {step}", ctx)
     return Marked(job.steps, job.note)
+
+
+@handles(LeaveRareMarks)
+def leave_rare_marks(ctx: Context, job: LeaveRareMarks) -> Marked:
+    return leave_marks(ctx, LeaveMarks(steps=job.steps, pause_s=job.pause_s))
 
 
 def mark(scope: OrgScope, ctx: Context, step: int) -> None:
