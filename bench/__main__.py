@@ -6,7 +6,7 @@ import sys
 
 from bench.rig import HERE, ROOT
 
-NAMES = ("accept", "drain", "idle", "imports", "promises", "scale", "memory", "coordination")
+NAMES = ("accept", "drain", "idle", "imports", "promises", "scale", "memory", "coordination", "lanes", "neighbour")
 
 
 def main() -> int:
