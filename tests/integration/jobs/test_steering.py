@@ -1,4 +1,4 @@
-"""What operators lay down holds wherever Redis was when they did it; only those with too many waiting are refused."""
+"""What operators lay down holds wherever Redis was when they did it; only who has too many waiting is refused."""
 
 import threading
 from datetime import timedelta
