@@ -1,7 +1,7 @@
 """The composition root: the one place that makes clients, clocks and the parts that stand on them."""
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import redis
@@ -29,6 +29,7 @@ from common.jobs.record import JobRecord
 from common.jobs.steering import Steering
 from common.jobs.store import JOBS_INDEXES, JobStore
 from common.jobs.submit import Submitter
+from common.jobs.sweep import Sweep
 from common.keys import SecretKeys
 from common.organizations.tokens import Tokens
 from common.storage.blob_store import BlobStore
@@ -111,6 +112,18 @@ class Services:
     def submit(self, caller: Caller, job: Job, **options: Any) -> JobRecord:
         """Accept *job* for *caller*; the options and errors are those of `Submitter.submit`."""
         return self.submitter.submit(caller, job, **options)
+
+    def sweep(self, *, still_leading: Callable[[], bool] = lambda: True) -> Sweep:
+        """Make the sweep; its passes are made only while *still_leading* says yes."""
+        return Sweep(
+            self.control,
+            self.jobs,
+            self.lanes,
+            self.broker,
+            self.clock,
+            steering=self.steering,
+            still_leading=still_leading,
+        )
 
     def scope(self, org_id: OrgId) -> OrgScope:
         """Return the only way to that organization's data."""

@@ -10,7 +10,7 @@ from pymongo.errors import PyMongoError
 from common import logs, metrics
 from common.config import Settings, current
 from common.errors import Misconfigured, Unavailable
-from common.jobs.sweep import Leadership, Sweep
+from common.jobs.sweep import Leadership
 from common.services import Services
 
 LEAD_LASTS_SWEEPS = 3
@@ -21,15 +21,7 @@ def sweep_until(stopped: threading.Event, services: Services) -> None:
     """Sweep whenever we lead, until *stopped* is set; then let the other one lead at once."""
     sweep_s = services.settings.sweep_s
     leadership = Leadership(services.control, ttl_s=LEAD_LASTS_SWEEPS * sweep_s)
-    sweep = Sweep(
-        services.control,
-        services.jobs,
-        services.lanes,
-        services.broker,
-        services.clock,
-        steering=services.steering,
-        still_leading=leadership.hold,
-    )
+    sweep = services.sweep(still_leading=leadership.hold)
     led, wait_s = False, 0.0
     while not stopped.wait(wait_s):
         wait_s = sweep_s

@@ -232,11 +232,4 @@ def test_a_child_that_is_lost_too_often_is_counted(
 
 
 def sweep(services: Services) -> Sweep:
-    return Sweep(
-        services.control,
-        services.jobs,
-        services.lanes,
-        services.broker,
-        services.clock,
-        steering=services.steering,
-    )
+    return services.sweep()

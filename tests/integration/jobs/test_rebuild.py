@@ -24,14 +24,7 @@ GROWS_AT_MOST_BYTES = 64 * 1024**2
 
 @pytest.fixture
 def sweep(services: Services) -> Sweep:
-    made = Sweep(
-        services.control,
-        services.jobs,
-        services.lanes,
-        services.broker,
-        services.clock,
-        steering=services.steering,
-    )
+    made = services.sweep()
     made.once()
     return made
 
@@ -139,14 +132,7 @@ def test_a_leader_that_died_in_the_middle_is_followed_by_one_that_begins_again(
         services.submit(caller, BeQuick())
     services.broker.flushdb()
     sweep.once()
-    successor = Sweep(
-        services.control,
-        services.jobs,
-        services.lanes,
-        services.broker,
-        services.clock,
-        steering=services.steering,
-    )
+    successor = services.sweep()
 
     monkeypatch.setattr("common.jobs.sweep.REBUILD_SLICE_S", 5.0)
     assert successor.once().rebuilt == 3

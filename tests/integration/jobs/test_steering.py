@@ -28,14 +28,7 @@ def without_redis(settings: Settings) -> Services:
 
 @pytest.fixture
 def sweep(services: Services) -> Sweep:
-    made = Sweep(
-        services.control,
-        services.jobs,
-        services.lanes,
-        services.broker,
-        services.clock,
-        steering=services.steering,
-    )
+    made = services.sweep()
     made.once()
     return made
 

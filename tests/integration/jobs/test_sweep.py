@@ -22,14 +22,7 @@ from tests.integration.conftest import Slot
 
 @pytest.fixture
 def sweep(services: Services) -> Sweep:
-    return Sweep(
-        services.control,
-        services.jobs,
-        services.lanes,
-        services.broker,
-        services.clock,
-        steering=services.steering,
-    )
+    return services.sweep()
 
 
 def member(caller: Caller, job_id: JobId) -> Member:
@@ -160,9 +153,7 @@ def test_without_redis_the_sweep_says_so_but_returns_leases_first(
     nowhere = Services(
         settings.model_copy(update={"broker_url": type(settings.broker_url)("redis://127.0.0.1:1/0")})
     )
-    sweep = Sweep(
-        services.control, services.jobs, nowhere.lanes, nowhere.broker, services.clock, steering=nowhere.steering
-    )
+    sweep = nowhere.sweep()
 
     with pytest.raises(Unavailable):
         sweep.once()

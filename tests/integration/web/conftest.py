@@ -9,7 +9,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from common.ids import OrgId
+from common.ids import PLATFORM, OrgId
 from common.services import Services
 from tests.integration.conftest import Slot, make_organization
 from web.app import create_app
@@ -67,6 +67,21 @@ def stranger(member_of: Callable[[OrgId], Member], services: Services) -> Member
 def provisioner(services: Services) -> Slot:
     """Return a slot that provisions organizations."""
     return Slot(services)
+
+
+@pytest.fixture
+def operator(app: Flask, services: Services) -> Member:
+    """Return an operator of the platform."""
+    token, _ = services.tokens.issue(org_id=PLATFORM, user_id="the-operator", role="operator")
+    return Member(app.test_client(), PLATFORM, token)
+
+
+def items(operator: Member, what: str, **query: Any) -> list[dict[str, Any]]:
+    """Return the first page of one of the operators' lists."""
+    answer = operator("GET", f"/v1/operations/{what}", query_string=query)
+    assert answer.status_code == 200, answer.text
+    found: list[dict[str, Any]] = answer.get_json()["items"]
+    return found
 
 
 def problem_of(response: TestResponse, status: int) -> dict[str, Any]:

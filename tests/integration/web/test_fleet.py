@@ -8,10 +8,10 @@ import pytest
 from common.probe.be_quick import BeQuick
 from flask import Flask
 
-from common.ids import PLATFORM, OrgId, new_id
+from common.ids import OrgId, new_id
 from common.services import Services
 from tests.integration.conftest import Slot, caller_of, make_organization
-from tests.integration.web.conftest import Member, problem_of
+from tests.integration.web.conftest import Member, items, problem_of
 from tests.integration.web.test_operations import operate  # noqa: F401 (a fixture)
 from web.contract.limits import policies_of
 
@@ -27,18 +27,6 @@ CHANGES = (
     ("PATCH", f"organizations/{new_id()}", {"tier": "standard"}),
     ("PATCH", "tiers/free", {"running": 3}),
 )
-
-
-@pytest.fixture
-def operator(app: Flask, services: Services) -> Member:
-    token, _ = services.tokens.issue(org_id=PLATFORM, user_id="the-operator", role="operator")
-    return Member(app.test_client(), PLATFORM, token)
-
-
-def items(asker: Member, path: str, **query: Any) -> list[dict[str, Any]]:
-    answer = asker("GET", f"{HERE}/{path}", query_string=query)
-    assert answer.status_code == 200, answer.text
-    return answer.get_json()["items"]  # type: ignore[no-any-return]
 
 
 def tickets(operator: Member) -> dict[str, Any]:

@@ -17,26 +17,14 @@ from common.config import Settings
 from common.coordination.circuit_breaker import Target
 from common.coordination.rate_limiter import SlidingWindow, TokenBucket, Turn
 from common.errors import CircuitOpen, LockHeld
-from common.ids import PLATFORM, OrgId
+from common.ids import OrgId
 from common.services import Services
-from tests.integration.web.conftest import Member, problem_of
+from tests.integration.web.conftest import Member, items, problem_of
 
 ROOT = Path(__file__).parents[3]
 HERE = "/v1/operations"
 LISTS = ("locks", "rate-limits", "circuit-breakers", "audit-log")
 TARGET = Target("api.example", credential="key-1", tenant="acme")
-
-
-@pytest.fixture
-def operator(app: Flask, services: Services) -> Member:
-    token, _ = services.tokens.issue(org_id=PLATFORM, user_id="the-operator", role="operator")
-    return Member(app.test_client(), PLATFORM, token)
-
-
-def items(operator: Member, what: str, **query: Any) -> list[dict[str, Any]]:
-    answer = operator("GET", f"{HERE}/{what}", query_string=query)
-    assert answer.status_code == 200, answer.text
-    return answer.get_json()["items"]  # type: ignore[no-any-return]
 
 
 def break_it(services: Services, target: Target = TARGET) -> None:
