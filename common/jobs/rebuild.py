@@ -64,23 +64,28 @@ class Rebuild:
         return bool(self._redis(lambda: self._broker.get(_UNDER_WAY)) == self._epoch.encode())
 
     def go_on(self, seconds: float, still_leading: Callable[[], bool]) -> int:
-        """Admit jobs for about so many seconds; return how many."""
+        """Admit jobs for about so many seconds, a page at least; return how many."""
         ends_at, before = time.monotonic() + seconds, self._count
-        while self._walks and time.monotonic() < ends_at:
+        while self._walks:
             if not still_leading():
                 raise Unavailable("Another sweeper leads now, and rebuilds the lanes.")
-            page = self._store.unfinished(self._walks[0], self._after, PAGE)
-            self._count += self._admit(page, self._walks[0])
-            self._after = page[-1]["_id"] if page else ""
-            if len(page) < PAGE:
-                self._walks.pop(0)
-                self._after = ""
+            self._admit_page()
+            if time.monotonic() >= ends_at:
+                break
         self._show()
         if not self._walks:
             self._redis(lambda: self._broker.mset({EPOCH: self._epoch, SEQUENCE: 0}))
             self._redis(lambda: self._broker.delete(_UNDER_WAY))
             self.is_done = True
         return self._count - before
+
+    def _admit_page(self) -> None:
+        page = self._store.unfinished(self._walks[0], self._after, PAGE)
+        self._count += self._admit(page, self._walks[0])
+        self._after = page[-1]["_id"] if page else ""
+        if len(page) < PAGE:
+            self._walks.pop(0)
+            self._after = ""
 
     def _show(self) -> None:
         """Say how far it is: in the log, in the metrics, and in MongoDB for the operators."""
