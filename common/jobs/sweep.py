@@ -113,10 +113,11 @@ class Sweep:
         self._cancel_children()
         returned = self._return_expired()
         rebuilt = self._rebuild() if self._redis_forgot() else 0
+        admitted = 0
         if self._rebuilding is None:
             self._steering.lay_down()
             self._compare_tiers()
-        admitted = sum(self._compare_page(state) for state in ("queued", "waiting"))
+            admitted = sum(self._compare_page(state) for state in ("queued", "waiting"))
         self._publish()
         for what, count in (("returned", returned), ("rebuilt", rebuilt), ("admitted", admitted)):
             SWEPT.labels(what).inc(count)
