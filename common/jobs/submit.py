@@ -24,7 +24,7 @@ from common.jobs.lanes import Lanes
 from common.jobs.leases import Claimed
 from common.jobs.record import JobRecord, entry_of, new_document, read_document
 from common.jobs.store import JobStore
-from common.metrics import ACCEPTED
+from common.metrics import accepted
 from common.tenancy.control import ControlPlane
 
 CANCEL_ROUNDS = 5
@@ -84,7 +84,7 @@ class Submitter:
         else:
             self._insert_with(document, once, also)
             self._admit([document])
-        ACCEPTED.labels(job.name).inc()
+        accepted(job.name).inc()
         return read_document(document)
 
     def retry(self, org_id: OrgId, job_id: str, *, once: Once | None = None) -> JobRecord:
@@ -145,7 +145,7 @@ class Submitter:
         if documents and transact(lambda _, session: self._store.make_children(session, claimed, step, documents)):
             self._admit(documents)
             for job in jobs:
-                ACCEPTED.labels(job.name).inc()
+                accepted(job.name).inc()
 
     def _insert_with(self, document: Mapping[str, Any], once: Once | None, also: Also | None) -> None:
         record = read_document(document)

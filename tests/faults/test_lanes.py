@@ -93,8 +93,10 @@ def test_a_poison_job_among_two_hundred_tenants_costs_nobody_else_a_loss(fleet: 
     fleet.settle_all()
 
 
-def test_a_worker_comes_and_another_goes_while_jobs_drain(fleet: Fleet) -> None:
-    jobs = [job for org_id in fleet.org_ids for job in fleet.submit(SHORT, 500, org_id=org_id)]
+@pytest.mark.parametrize("count", [1_500, pytest.param(5_000, marks=pytest.mark.slow)])
+def test_a_worker_comes_and_another_goes_while_jobs_drain(fleet: Fleet, count: int) -> None:
+    fleet.services.steering.change_tier("free", {"waiting": count})
+    jobs = [job for org_id in fleet.org_ids for job in fleet.submit(SHORT, count // 3, org_id=org_id)]
     fleet.under_way()
 
     fleet.run("worker-3")
