@@ -146,7 +146,9 @@ class OrganizationsQuery(PageQuery):
     """Which organizations to list."""
 
     q = ma.fields.String(
-        load_default="", validate=ma.validate.Length(0, 100), metadata={"description": "part of a name or a slug"}
+        load_default="",
+        validate=[ma.validate.Length(0, 100), ma.validate.ContainsNoneOf("\0", error="Must be text.")],
+        metadata={"description": "part of a name or a slug"},
     )
 
 

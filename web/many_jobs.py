@@ -7,7 +7,6 @@ from flask import Response
 
 from common.clock import rfc3339
 from common.errors import Fault, Invalid
-from common.ids import PLATFORM
 from common.jobs.cancel_many import CancelMany
 from common.jobs.idempotency import Answer
 from common.jobs.many import COUNT_MOST, STATES_OF, Many, selection_of
@@ -78,9 +77,12 @@ def cancel_jobs(asked: dict[str, Any]) -> Response:
 
 
 def change_many(kind: type[RetryMany] | type[CancelMany], asked: dict[str, Any], *, audited: str = "") -> Response:
-    """Count what the filter finds, or accept the job that changes it. Raises `Invalid`."""
+    """Count what the filter finds, or accept the job that changes it. Raises `Invalid`.
+
+    *audited* names the change where an operator makes it to others' jobs; else it reaches the caller's own.
+    """
     who, made = caller(), services()
-    job = _job(kind, asked)
+    job = _job(kind, asked, of_org=asked["org_id"] if audited else who.org_id)
     if asked["dry_run"]:
         selection = selection_of(job, who.org_id, asked_at=made.clock.now())
         count = made.jobs.count(selection, COUNT_MOST + 1)
@@ -91,13 +93,13 @@ def change_many(kind: type[RetryMany] | type[CancelMany], asked: dict[str, Any],
         request_parts=[job.kind, job.state, job.since, job.until, job.of_org],
         answer=lambda record: Answer(202, dump(record), accepted_headers(record)),
     )
-    if audited and who.org_id == PLATFORM:
+    if audited:
         made.audit.note(actor(), audited, job.of_org or "all organizations")
     record = made.submit(who, job, once=used)
     return replies.one(dump(record), status=202, headers=accepted_headers(record))
 
 
-def _job(kind: type[RetryMany] | type[CancelMany], asked: dict[str, Any]) -> Many:
+def _job(kind: type[RetryMany] | type[CancelMany], asked: dict[str, Any], *, of_org: str | None) -> Many:
     wanted = asked["filter"]
     if wanted["state"] is not None and wanted["state"] not in STATES_OF[kind]:
         choices = ", ".join(STATES_OF[kind])
@@ -105,4 +107,4 @@ def _job(kind: type[RetryMany] | type[CancelMany], asked: dict[str, Any]) -> Man
             "Some fields are not valid; see errors.", [Fault(f"Must be one of: {choices}.", "/filter/state")]
         )
     instants = {name: rfc3339(wanted[name]) if wanted[name] else None for name in ("since", "until")}
-    return kind(kind=wanted["kind"], state=wanted["state"], of_org=asked.get("org_id"), **instants)
+    return kind(kind=wanted["kind"], state=wanted["state"], of_org=of_org, **instants)

@@ -193,6 +193,57 @@ def test_organizations_are_found_by_part_of_their_names(operator: Member, servic
     assert [one["id"] for one in page["items"] + rest["items"]] == makers
 
 
+@pytest.mark.parametrize("words", ["*", "(", "[", "\\", "$ne", "a" * 100, "😀", "%00x", " "])
+def test_what_is_looked_for_is_only_text(operator: Member, words: str) -> None:
+    assert items(operator, "organizations", q=words) == []
+
+
+@pytest.mark.parametrize("words", ["\0", "a\0", "a" * 101])
+def test_what_can_not_be_looked_for_is_named(operator: Member, words: str) -> None:
+    problem = problem_of(operator("GET", f"{HERE}/organizations", query_string={"q": words}), 422)
+
+    assert problem["errors"][0]["parameter"] == "q"
+
+
+def test_many_are_counted_first_and_an_operators_own_are_not_everybodys(
+    operator: Member, admin: Member, services: Services, slot: Slot
+) -> None:
+    jobs = [services.submit(caller_of(admin.org_id), BeQuick()) for _ in range(3)]
+    cancel = {"filter": {"kind": BeQuick.name}}
+
+    own = operator("POST", "/v1/jobs/cancel", json={**cancel, "dry_run": True})
+    every = operator("POST", f"{HERE}/jobs/cancel", json={**cancel, "dry_run": True})
+    one = operator("POST", f"{HERE}/jobs/cancel", json={**cancel, "dry_run": True, "org_id": admin.org_id})
+    none = operator("POST", f"{HERE}/jobs/cancel", json={**cancel, "dry_run": True, "org_id": new_id()})
+
+    assert [answer.get_json()["count"] for answer in (own, every, one, none)] == [0, 3, 3, 0]
+    assert audited(services) == []
+    asked = operator("POST", f"{HERE}/jobs/cancel", json=cancel, headers={"Idempotency-Key": "a"})
+    again = operator("POST", f"{HERE}/jobs/cancel", json=cancel, headers={"Idempotency-Key": "a"})
+    assert (asked.status_code, again.get_json()["id"]) == (202, asked.get_json()["id"])
+    assert slot.step("organizations").result == {"found": 3, "changed": 3}
+    assert {services.jobs.get(admin.org_id, job.id).state for job in jobs} == {"cancelled"}
+    assert audited(services)[-1] == ("jobs.cancel", "all organizations")
+
+
+@pytest.mark.parametrize(
+    ("body", "pointer"),
+    [
+        ({}, "/filter"),
+        ({"filter": {"state": "succeeded"}}, "/filter/state"),
+        ({"filter": {"state": "queued"}}, "/filter/state"),
+        ({"filter": {"since": "yesterday"}}, "/filter/since"),
+        ({"filter": {"colour": 1}}, "/filter/colour"),
+        ({"filter": {}, "dry_run": "yes"}, "/dry_run"),
+        ({"filter": {}, "org_id": "x"}, "/org_id"),
+    ],
+)
+def test_a_bad_filter_is_named(admin: Member, body: dict[str, Any], pointer: str) -> None:
+    problem = problem_of(admin("POST", "/v1/jobs/retry", json=body), 422)
+
+    assert problem["errors"][0]["pointer"] == pointer
+
+
 def test_the_table_of_tiers_is_changed_while_running(
     operator: Member, admin: Member, services: Services, slot: Slot
 ) -> None:
