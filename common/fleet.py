@@ -30,8 +30,8 @@ def queues(services: Services) -> list[Shown]:
     return [
         {
             "queue": name,
-            **_load(services, name),
             "running": running.get(name, 0),
+            **_load(services, name),
             "paused_since": paused.get(name),
             "rebuilding": rebuilding,
         }
