@@ -24,7 +24,7 @@ def _closed_gate() -> threading.Lock:
     return gate
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class _Waiting:
     document: Mapping[str, Any]
     encoded: RawBSONDocument

@@ -1,5 +1,6 @@
 """The lanes: whose job is next. Each verb is one call of `lanes.lua`, one atomic step on Redis's clock."""
 
+import hashlib
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 import redis
+from redis.exceptions import NoScriptError
 
 from common.errors import Unavailable
 from common.ids import OrgId
@@ -18,6 +20,7 @@ from common.logs import get_logger
 from common.metrics import QUARANTINED, SWALLOWED
 
 _SCRIPT = Path(__file__).with_suffix(".lua").read_text(encoding="utf-8")
+_SHA = hashlib.sha1(_SCRIPT.encode(), usedforsecurity=False).hexdigest()
 _PREFIX = "fairway:lane:"
 _ALL = f"{_PREFIX}all:"
 _QUIET_S = 1.0
@@ -88,7 +91,7 @@ class Lanes:
 
     def __init__(self, client: "redis.Redis", tier_of: Callable[[OrgId], str] = lambda _: "") -> None:
         self._client = client
-        self._script = client.register_script(_SCRIPT)
+        self._execute: Callable[..., Any] = client.execute_command
         self._tier_of = tier_of
         self._told: dict[OrgId, float] = {}
         self._quiet_until = 0.0
@@ -341,9 +344,12 @@ class Lanes:
         return members
 
     def _call(self, queue: str, verb: str, *arguments: Any) -> Any:
-        keys = [_PREFIX, celery_queue(QUEUE_MARK)]
+        given = (2, _PREFIX, celery_queue(QUEUE_MARK), verb, envelope(), queue, *arguments)
         try:
-            return self._script(keys=keys, args=[verb, envelope(), queue, *arguments])
+            try:
+                return self._execute("EVALSHA", _SHA, *given)
+            except NoScriptError:
+                return self._execute("EVAL", _SCRIPT, *given)
         except redis.ResponseError as error:
             if any(sign in str(error) for sign in _SPOILT):
                 self._ask_for_rebuild(verb, error)
