@@ -254,7 +254,7 @@ class Fleet:
         client = self.raw_redis()
         client.flushall()
         for key, value in snapshot.items():
-            client.restore(key, 0, value)
+            client.restore(key, 0, value, replace=True)
 
     def raw_redis(self) -> "redis.Redis":
         """Return a client that goes around the proxy."""
