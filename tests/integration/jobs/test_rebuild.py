@@ -61,6 +61,7 @@ def test_it_goes_on_in_slices_and_jobs_are_accepted_and_run_meanwhile(
 ) -> None:
     monkeypatch.setattr("common.jobs.sweep.REBUILD_SLICE_S", 0.0 if count < 10_000 else 1.0)
     callers = [caller_of(make_organization(services, f"Org {number}")) for number in range(20)]
+    services.tiers.change("free", {"waiting": 2_000_000})
     store(services, callers, count)
     services.broker.flushdb()
     process, ran, accepted, shown = psutil.Process(), 0, 0, list[int]()
