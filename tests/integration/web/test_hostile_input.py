@@ -192,6 +192,23 @@ def test_a_broken_upload_is_refused_and_leaves_no_file(
     assert not list((services.settings.data_dir / "blobs").rglob("*-*"))
 
 
+@pytest.mark.parametrize(
+    ("length", "status"), [(1, 202), (70, 202), (72, 202), (100, 202), (101, 415), (2_000, 415)]
+)
+def test_a_boundary_may_be_a_little_longer_than_the_standard_has_it(
+    admin: Member, length: int, status: int
+) -> None:
+    boundary = "b" * length
+    part = "Content-Disposition: form-data; name=file; filename=a.csv\r\n\r\nmessage\nhello\n"
+    body = f"--{boundary}\r\n{part}\r\n--{boundary}--\r\n"
+
+    answer = admin(
+        "POST", "/v1/tickets/imports", data=body, content_type=f"multipart/form-data; boundary={boundary}"
+    )
+
+    assert answer.status_code == status, answer.text
+
+
 def test_a_file_that_is_too_large_is_refused_while_it_comes_in(admin: Member, services: Services) -> None:
     services.settings = services.settings.model_copy(update={"import_max_bytes": 1_000_000})
     data = {"file": (BytesIO(b"message\n" + b"x" * 1_500_000), "a.csv")}
