@@ -250,11 +250,12 @@ class Fleet:
         return {key: value for key in client.keys("*") if (value := client.dump(key)) is not None}
 
     def restore_snapshot(self, snapshot: Mapping[bytes, bytes]) -> None:
-        """Put Redis back to what it was then."""
-        client = self.raw_redis()
-        client.flushall()
-        for key, value in snapshot.items():
-            client.restore(key, 0, value, replace=True)
+        """Put Redis back to what it was then; at once, as a server that was restarted from a snapshot is."""
+        with self.raw_redis().pipeline(transaction=True) as pipe:
+            pipe.flushall()
+            for key, value in snapshot.items():
+                pipe.restore(key, 0, value)
+            pipe.execute()
 
     def raw_redis(self) -> "redis.Redis":
         """Return a client that goes around the proxy."""
