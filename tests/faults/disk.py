@@ -33,11 +33,16 @@ class Disk:
 
 @contextmanager
 def mounted(folder: Path, size_mib: int) -> Iterator[Disk]:
-    """Mount a disk of *size_mib* MiB at *folder*; skip the test where this user may not mount anything."""
+    """Mount a disk of *size_mib* MiB at *folder*; skip the test where this user may not mount anything.
+
+    A disk can be filled without harm only if it is a small one of its own.
+    """
     folder.mkdir(parents=True)
     command = ["mount", "-t", "tmpfs", "-o", f"size={size_mib}m", "tmpfs", str(folder)]
     if os.geteuid() != 0 or subprocess.run(command, check=False).returncode:
-        pytest.skip("only root may mount a small disk to fill")
+        pytest.skip(
+            "mounting a disk that may be filled takes root"
+        )  # a machine's limit: nothing of the test is missing
     try:
         yield Disk(folder)
     finally:

@@ -3,6 +3,7 @@
 import sys
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 
 import pytest
@@ -24,6 +25,7 @@ def test_it_is_raised_in_the_thread_that_works() -> None:
 
 
 def test_what_was_fired_a_moment_ago_does_not_come_later() -> None:
+    late = 0
     for _ in range(200):
         interrupter = Interrupter(Stop)
         firing = threading.Thread(target=interrupter.fire)
@@ -31,8 +33,9 @@ def test_what_was_fired_a_moment_ago_does_not_come_later() -> None:
             firing.start()
         interrupter.disarm()
         firing.join()
-        for _ in range(50):
-            str(interrupter)
+        late += comes(lambda: [str(number) for number in range(50)])
+
+    assert late == 0
 
 
 def test_what_was_disarmed_is_never_raised() -> None:
@@ -41,12 +44,12 @@ def test_what_was_disarmed_is_never_raised() -> None:
 
     interrupter.fire()
 
-    work_until(time.monotonic() + 0.01)
+    assert not comes(lambda: work_until(time.monotonic() + 0.01))
 
 
 def test_a_traced_process_goes_on_after_it() -> None:
     """Coverage and debuggers trace; a signal that nobody takes away would stop them for good."""
-    before = sys.gettrace()
+    before, went_on = sys.gettrace(), []
     sys.settrace(lambda *_: None)
     try:
         for is_fired in (False, True):
@@ -55,9 +58,20 @@ def test_a_traced_process_goes_on_after_it() -> None:
                 if is_fired:
                     threading.Thread(target=interrupter.fire).start()
             interrupter.disarm()
-            work_until(time.monotonic() + 0.01)
+            went_on.append(not comes(lambda: work_until(time.monotonic() + 0.01)))
     finally:
         sys.settrace(before)
+
+    assert went_on == [True, True]
+
+
+def comes(work: Callable[[], object]) -> bool:
+    """Tell whether the error is raised into *work*."""
+    try:
+        work()
+    except Stop:
+        return True
+    return False
 
 
 def work_until(ends_at: float) -> None:
