@@ -24,16 +24,16 @@
 --   of:<kind>          set   job                        the holders of a kind that has a cap
 --   capped:<org>       set   queue                      where the organization waits in "over"
 --   dues               hash  org -> count               how many of its jobs wait for a time
---   tier_of, tiers     hash  org -> tier; tier -> "weight cap waiting"
+--   tier_of, tiers     hash  org -> tier; tier -> "weight cap"
 --   paused             set   org                        organizations that an operator paused
 --   rules              hash  "queue:x", "kind:x" -> paused; "cap:kind" -> how many of it run at a time
 --
--- A member is "job:org:kind". In the names of lanes and heads a kind with "!" behind it is for jobs that ride alone. Birth is the millisecond in which the job was made,
--- from its UUIDv7. So a job that comes back, after a death, a wait or a rebuild, stands where it stood: before all that
--- came later. Who is served next has the smallest tag; serving it adds cost / weight to the tag. Costs are estimated
--- when a job is taken and corrected by what it really used. Whoever comes (back) starts at the floor, the tag that was
--- served last, so idling earns nothing. Lists of members in one call are bounded by the caller (1,000), organizations
--- and kinds that one call looks at by constants here.
+-- A member is "job:org:kind". In the names of lanes and heads a kind with "!" behind it is for jobs that ride alone.
+-- Birth is the millisecond in which the job was made, from its UUIDv7. So a job that comes back, after a death, a wait
+-- or a rebuild, stands where it stood: before all that came later. Who is served next has the smallest tag; serving it
+-- adds cost / weight to the tag. Costs are estimated when a job is taken and corrected by what it really used. Whoever
+-- comes (back) starts at the floor, the tag that was served last, so idling earns nothing. Lists of members in one call
+-- are bounded by the caller (500), organizations that one call looks at by constants here.
 --
 -- A full Redis refuses a script at its first command that needs memory, unless the script has written already: it is
 -- never stopped in the middle. `admit` is refused then, and the sweep admits later; every other verb begins with a
@@ -49,20 +49,21 @@ local LIVES_MS = 60000                       -- no sign of life reaches further:
 local UNMEASURED_MS = 50                     -- what a kind is taken to cost before it was measured
 local LEAST_MS = 0.05                        -- nothing is free
 local NEWEST_COUNTS = 0.1                    -- the weight of the newest measure in a kind's cost
-local DEFAULT_TIER = '1 2 1000'              -- weight, cap, waiting: of an organization that nobody described yet
+local DEFAULT_TIER = '1 2'                   -- weight, cap: of an organization that nobody described yet
 local AT_ONCE = 20                           -- how many forgotten things one call mends
 local LOOKED_AT = 200                        -- how many organizations one call looks at that turn out to be stuck
 
 local ALL = KEYS[1] .. 'all:'
 local HOLDERS, HOLDS, OF, CAPPED = ALL .. 'holders:', ALL .. 'holds', ALL .. 'of:', ALL .. 'capped:'
-local DUES, TIER_OF, TIERS, RULES, PAUSED = ALL .. 'dues', ALL .. 'tier_of', ALL .. 'tiers', ALL .. 'rules', ALL .. 'paused'
+local DUES, TIER_OF, TIERS = ALL .. 'dues', ALL .. 'tier_of', ALL .. 'tiers'
+local RULES, PAUSED = ALL .. 'rules', ALL .. 'paused'
 
 local function keys_of(queue)
   local own = KEYS[1] .. queue .. ':'
   return {
     queue = queue, celery = (string.gsub(KEYS[2], '@QUEUE@', queue)), lane = own .. 'lane:', heads = own .. 'heads:',
-    ready = own .. 'ready', over = own .. 'over', tags = own .. 'tags', stuck = own .. 'stuck:', stucks = own .. 'stucks', cost = own .. 'cost',
-    taken = own .. 'taken', tries = own .. 'tries', due = own .. 'due', due_wake = own .. 'due_wake',
+    ready = own .. 'ready', over = own .. 'over', tags = own .. 'tags', cost = own .. 'cost',
+    stuck = own .. 'stuck:', stucks = own .. 'stucks', taken = own .. 'taken', tries = own .. 'tries', due = own .. 'due', due_wake = own .. 'due_wake',
     carriers = own .. 'carriers', idle = own .. 'idle', wake = own .. 'wake:', workers = own .. 'workers',
     counters = own .. 'counters',
   }
@@ -89,14 +90,14 @@ local function rule(name)
   return rules[name]
 end
 
--- Weight, cap and how many may wait, of an organization.
+-- Weight and cap of an organization.
 local terms_known = {}
 local function terms_of(org)
   local terms = terms_known[org]
   if not terms then
     local tier = redis.call('HGET', TIER_OF, org)
-    local weight, cap, waiting = string.match(tier and redis.call('HGET', TIERS, tier) or DEFAULT_TIER, '(%S+) (%S+) (%S+)')
-    terms = {weight = math.max(tonumber(weight) or 1, 0.001), cap = tonumber(cap) or 2, waiting = tonumber(waiting) or 1000}
+    local weight, cap = string.match(tier and redis.call('HGET', TIERS, tier) or DEFAULT_TIER, '(%S+) (%S+)')
+    terms = {weight = math.max(tonumber(weight) or 1, 0.001), cap = tonumber(cap) or 2}
     terms_known[org] = terms
   end
   return terms
@@ -331,6 +332,14 @@ local function offer_again(queue)
   end
 end
 
+-- What ARGV names from *first* to *last*, (member, used ms)*, is over or was never claimed.
+local function end_all(queue, first, last)
+  for i = first, last, 2 do
+    settle(queue, ARGV[i])
+    release(queue, ARGV[i], tonumber(ARGV[i + 1]))
+  end
+end
+
 -- How many slots the living workers have.
 local function slots_alive(queue)
   local slots = 0
@@ -362,7 +371,8 @@ function verbs.admit()
   return new
 end
 
--- (member, priority, used ms, "!" if it rides alone)*: jobs that were taken and are queued again; what their last taking left is gone.
+-- (member, priority, used ms, "!" if it rides alone)*: jobs that were taken and are queued again; what their last
+-- taking left is gone.
 function verbs.back()
   goes_on()
   for i = 4, #ARGV, 4 do
@@ -402,10 +412,7 @@ function verbs.take()
   goes_on()
   local carrier, linger_ms, hold_ms = ARGV[4], tonumber(ARGV[5]), tonumber(ARGV[6])
   local budget, most = tonumber(ARGV[7]), tonumber(ARGV[8])
-  for i = 10, 9 + 2 * ARGV[9], 2 do
-    settle(Q, ARGV[i])
-    release(Q, ARGV[i], tonumber(ARGV[i + 1]))
-  end
+  end_all(Q, 10, 9 + 2 * ARGV[9])
   free_the_dead()
   offer_again(Q)
   local found, spent, costs, looked = {}, 0, {}, 0
@@ -453,10 +460,7 @@ end
 -- (member, used ms)*: their ends are written down.
 function verbs.release()
   goes_on()
-  for i = 4, #ARGV, 2 do
-    settle(Q, ARGV[i])
-    release(Q, ARGV[i], tonumber(ARGV[i + 1]))
-  end
+  end_all(Q, 4, #ARGV)
   kick(Q)
   return 1
 end
@@ -464,10 +468,7 @@ end
 -- carrier, (member, used ms)*: the carrier leaves; another is sent if work waits.
 function verbs.part()
   goes_on()
-  for i = 5, #ARGV, 2 do
-    settle(Q, ARGV[i])
-    release(Q, ARGV[i], tonumber(ARGV[i + 1]))
-  end
+  end_all(Q, 5, #ARGV)
   redis.call('ZREM', Q.idle, ARGV[4])
   redis.call('ZREM', Q.carriers, ARGV[4])
   kick(Q)
@@ -581,8 +582,8 @@ function verbs.unknown()
   return missing
 end
 
--- -> {waiting, not known to be claimed, due, slots alive, offered again so far, organizations ready, over their caps, slots
--- borrowed so far, jobs taken so far, 1 if paused, carriers that linger}
+-- -> {waiting, not known to be claimed, due, slots alive, offered again so far, organizations ready, over their caps,
+-- slots borrowed so far, jobs taken so far, 1 if paused, carriers that linger}
 function verbs.look()
   return {
     counter(Q, 'waiting'), redis.call('ZCARD', Q.taken), redis.call('ZCARD', Q.due), slots_alive(Q), counter(Q, 'retaken'),
@@ -649,7 +650,7 @@ function verbs.unstick()
   return is_blocked(ARGV[4]) and 0 or redis.call('SCARD', Q.stuck .. ARGV[4])
 end
 
--- line ("ready" or "over"), offset, limit -> {org, waiting, running, tier}*: who is in line, the next first.
+-- line ("ready" or "over"), offset, limit -> {org, waiting, running}*: who is in line, the next first.
 function verbs.line()
   local found = {}
   for _, org in ipairs(redis.call('ZRANGE', Q[ARGV[4]], ARGV[5], ARGV[5] + ARGV[6] - 1)) do
@@ -657,7 +658,7 @@ function verbs.line()
     for _, kind in ipairs(redis.call('ZRANGE', Q.heads .. org, 0, -1)) do
       waiting = waiting + redis.call('ZCARD', Q.lane .. org .. ':' .. kind)
     end
-    found[#found + 1] = {org, waiting, redis.call('HLEN', HOLDERS .. org), redis.call('HGET', TIER_OF, org) or ''}
+    found[#found + 1] = {org, waiting, redis.call('HLEN', HOLDERS .. org)}
   end
   return found
 end

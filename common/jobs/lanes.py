@@ -78,7 +78,6 @@ class Queuer:
     org_id: OrgId
     waiting: int
     running: int
-    tier: str
 
 
 class Lanes:
@@ -250,8 +249,8 @@ class Lanes:
     def line(self, queue: str, which: Line, offset: int, limit: int) -> list[Queuer]:
         """List the organizations in line, the next first: those that are ready, or over their caps."""
         return [
-            Queuer(org_in_keys(org.decode()), int(waiting), int(running), tier.decode())
-            for org, waiting, running, tier in self._call(queue, "line", which, offset, limit)
+            Queuer(org_in_keys(org.decode()), int(waiting), int(running))
+            for org, waiting, running in self._call(queue, "line", which, offset, limit)
         ]
 
     def workers(self, queue: str) -> list[tuple[str, int]]:
@@ -260,7 +259,7 @@ class Lanes:
         return [(name, int(slots)) for name, _, slots in found]
 
     def lay_down(self, tiers: dict[Any, Any], rules: dict[Any, Any], paused: Iterable[OrgId]) -> None:
-        """Replace what holds for all queues: tiers ("weight cap waiting"), rules and paused organizations."""
+        """Replace what holds for all queues: tiers ("weight cap"), rules and paused organizations."""
         try:
             with self._client.pipeline() as pipe:
                 for key, mapping in ((f"{_ALL}tiers", tiers), (f"{_ALL}rules", rules)):

@@ -86,7 +86,7 @@ class Steering:
 
     def lay_down(self) -> None:
         """Bring all of it to Redis. Raises `Unavailable`."""
-        table = {tier: f"{one.weight} {one.running} {one.waiting}" for tier, one in self._tiers.all().items()}
+        table = {tier: f"{one.weight} {one.running}" for tier, one in self._tiers.all().items()}
         rules = {
             f"cap:{kind.name}": str(kind.terms.max_running)
             for kind in discover().values()

@@ -11,7 +11,7 @@ from common.ids import OrgId
 from common.jobs.lanes import Lanes
 from tests.integration.jobs.fair_slots import QUEUE, FairSlots, jain
 
-TIERS = {"free": "1 2 1000", "standard": "4 8 100000", "enterprise": "16 32 1000000"}
+TIERS = {"free": "1 2", "standard": "4 8", "enterprise": "16 32"}
 
 
 @pytest.fixture
