@@ -8,9 +8,10 @@ from common.caller import Caller
 from common.clock import rfc3339
 from common.errors import NotFound
 from common.ids import PLATFORM, JobId, OrgId, new_id
+from common.jobs import many
 from common.jobs.kind import queues as known_queues
 from common.jobs.lanes import Line
-from common.jobs.many import COUNT_MOST, Many, selection_of
+from common.jobs.many import Many
 from common.jobs.record import JobRecord
 from common.jobs.selection import Selection
 from common.jobs.steering import Pause, What
@@ -93,9 +94,7 @@ def cancel(services: Services, actor: Actor, job_id: str) -> JobRecord:
 
 def count_many(services: Services, asked: Many) -> Shown:
     """Count the jobs that *asked* would change, 100,000 at most. Raises `Unavailable` if that takes too long."""
-    selection = selection_of(asked, PLATFORM, asked_at=services.clock.now())
-    count = services.jobs.count(selection, COUNT_MOST + 1)
-    return {"count": min(count, COUNT_MOST), "more": count > COUNT_MOST}
+    return many.count(services.jobs, asked, PLATFORM, asked_at=services.clock.now())
 
 
 def accept_many(services: Services, actor: Actor, asked: Many) -> Shown:

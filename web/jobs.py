@@ -7,7 +7,6 @@ from flask import Response
 
 from common.caller import Caller
 from common.errors import NotFound
-from common.ids import is_id
 from common.jobs.idempotency import Answer
 from common.jobs.record import STATES, JobRecord
 from web.contract import idempotency, openapi, paging, replies
@@ -18,6 +17,7 @@ from web.contract.json_bodies import Blueprint
 from web.contract.limits import a_look
 from web.contract.long_polls import Waiters
 from web.contract.paging import PageQuery
+from web.contract.paths import known_id
 from web.contract.services import services
 from web.job_document import ACCEPTED_EXAMPLE, EXAMPLE, RETRY_AFTER_S, JobPage, JobSchema, accepted_headers, dump
 from web.standings import show, show_all
@@ -87,7 +87,7 @@ def get_job(query: dict[str, Any], job_id: str) -> Response:
 @blueprint.doc(responses=openapi.errors("conflict"))
 def cancel_job(job_id: str) -> Response:
     """Cancel a job that waits, or ask a running one to stop at its next checkpoint."""
-    record = services().submitter.cancel(caller().org_id, _known_id(job_id))
+    record = services().submitter.cancel(caller().org_id, known_id(job_id, "job"))
     if record.is_final:
         return replies.one(dump(record))
     return replies.one(dump(record), status=202, headers=accepted_headers(record))
@@ -106,20 +106,14 @@ def retry_job(job_id: str) -> Response:
         request_parts=[job_id],
         answer=lambda record: Answer(202, dump(record), accepted_headers(record)),
     )
-    record = services().submitter.retry(who.org_id, _known_id(job_id), once=used)
+    record = services().submitter.retry(who.org_id, known_id(job_id, "job"), once=used)
     return replies.one(dump(record), status=202, headers=accepted_headers(record))
 
 
 def _find(who: Caller, job_id: str) -> JobRecord:
     if who.role == "job" and who.only_job != job_id:
         raise NotFound("There is no such job.")
-    return services().jobs.get(who.org_id, _known_id(job_id))
-
-
-def _known_id(job_id: str) -> str:
-    if not is_id(job_id):
-        raise NotFound("There is no such job.")
-    return job_id
+    return services().jobs.get(who.org_id, known_id(job_id, "job"))
 
 
 def _wait_for_change(who: Caller, seen: JobRecord, wait_s: int) -> JobRecord:

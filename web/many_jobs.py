@@ -7,9 +7,10 @@ from flask import Response
 
 from common.clock import rfc3339
 from common.errors import Fault, Invalid
+from common.jobs import many
 from common.jobs.cancel_many import CancelMany
 from common.jobs.idempotency import Answer
-from common.jobs.many import COUNT_MOST, STATES_OF, Many, selection_of
+from common.jobs.many import COUNT_MOST, STATES_OF, Many
 from common.jobs.retry_many import RetryMany
 from web.contract import idempotency, openapi, replies
 from web.contract.authentication import ANYONE, actor, caller, requires
@@ -84,9 +85,7 @@ def change_many(kind: type[RetryMany] | type[CancelMany], asked: dict[str, Any],
     who, made = caller(), services()
     job = _job(kind, asked, of_org=asked["org_id"] if audited else who.org_id)
     if asked["dry_run"]:
-        selection = selection_of(job, who.org_id, asked_at=made.clock.now())
-        count = made.jobs.count(selection, COUNT_MOST + 1)
-        return replies.one({"count": min(count, COUNT_MOST), "more": count > COUNT_MOST})
+        return replies.one(many.count(made.jobs, job, who.org_id, asked_at=made.clock.now()))
     used = once(
         job.name,
         scope=who.org_id,

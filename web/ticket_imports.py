@@ -8,7 +8,6 @@ from pymongo.errors import PyMongoError
 
 from common.caller import Caller
 from common.errors import NotFound
-from common.ids import is_id
 from common.jobs.idempotency import Answer
 from common.jobs.record import JobRecord
 from common.logs import get_logger
@@ -19,6 +18,7 @@ from web.contract.authentication import caller, requires
 from web.contract.idempotency import once
 from web.contract.json_bodies import Blueprint
 from web.contract.paging import PageQuery
+from web.contract.paths import known_id
 from web.contract.services import services
 from web.contract.shapes import Shape, page_of
 from web.contract.uploads import FIELD_MAX_BYTES, Upload, receive
@@ -101,7 +101,7 @@ def import_tickets() -> Response:
 def list_refused_rows(query: dict[str, Any], job_id: str) -> Response:
     """List the rows of an import that were refused, in the order of the file."""
     who = caller()
-    if not is_id(job_id) or services().jobs.get(who.org_id, job_id).kind != ImportFile.name:
+    if services().jobs.get(who.org_id, known_id(job_id, "import")).kind != ImportFile.name:
         raise NotFound("There is no such import.")
     where: dict[str, Any] = {"job_id": job_id}
     after = paging.position(who, query, _read_place)

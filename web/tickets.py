@@ -10,7 +10,6 @@ from pymongo import DESCENDING
 
 from common.clock import rfc3339
 from common.errors import NotFound
-from common.ids import is_id
 from common.tickets.collections import TICKETS
 from common.tickets.ticket import STATUSES, public
 from web.contract import paging, replies
@@ -18,6 +17,7 @@ from web.contract.authentication import caller, requires
 from web.contract.instants import Instant
 from web.contract.json_bodies import Blueprint
 from web.contract.paging import PageQuery
+from web.contract.paths import known_id
 from web.contract.services import services
 from web.contract.shapes import Shape, instant, links, page_of
 from web.ticket_import_form import SOURCE_MAX_CHARS
@@ -104,7 +104,7 @@ def list_tickets(query: dict[str, Any]) -> Response:
 @blueprint.response(200, TicketSchema, example=EXAMPLE)
 def get_ticket(ticket_id: str) -> Response:
     """Show a ticket."""
-    found = services().scope(caller().org_id)[TICKETS].find_one({"_id": ticket_id}) if is_id(ticket_id) else None
+    found = services().scope(caller().org_id)[TICKETS].find_one({"_id": known_id(ticket_id, "ticket")})
     if found is None:
         raise NotFound("There is no such ticket.")
     return replies.one(public(found))

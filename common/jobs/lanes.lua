@@ -63,7 +63,8 @@ local function keys_of(queue)
   return {
     queue = queue, celery = (string.gsub(KEYS[2], '@QUEUE@', queue)), lane = own .. 'lane:', heads = own .. 'heads:',
     ready = own .. 'ready', over = own .. 'over', tags = own .. 'tags', cost = own .. 'cost',
-    stuck = own .. 'stuck:', stucks = own .. 'stucks', taken = own .. 'taken', tries = own .. 'tries', due = own .. 'due', due_wake = own .. 'due_wake',
+    stuck = own .. 'stuck:', stucks = own .. 'stucks', taken = own .. 'taken', tries = own .. 'tries',
+    due = own .. 'due', due_wake = own .. 'due_wake',
     carriers = own .. 'carriers', idle = own .. 'idle', wake = own .. 'wake:', workers = own .. 'workers',
     counters = own .. 'counters',
   }

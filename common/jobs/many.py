@@ -1,11 +1,13 @@
 """Retrying and cancelling many jobs: which ones are meant, the same for the count and for the job that does it."""
 
 from datetime import UTC, datetime
+from typing import Any
 
 from common.ids import PLATFORM, OrgId
 from common.jobs.cancel_many import CancelMany
 from common.jobs.retry_many import RetryMany
 from common.jobs.selection import Selection
+from common.jobs.store import JobStore
 
 Many = RetryMany | CancelMany
 COUNT_MOST = 100_000
@@ -26,6 +28,12 @@ def selection_of(asked: Many, org_id: OrgId, *, asked_at: datetime) -> Selection
         made_before=_instant(asked.until),
         ended_by=asked_at if isinstance(asked, RetryMany) else None,
     )
+
+
+def count(jobs: JobStore, asked: Many, org_id: OrgId, *, asked_at: datetime) -> dict[str, Any]:
+    """Count the jobs that *asked* would change. Raises `Unavailable` if that takes too long."""
+    found = jobs.count(selection_of(asked, org_id, asked_at=asked_at), COUNT_MOST + 1)
+    return {"count": min(found, COUNT_MOST), "more": found > COUNT_MOST}
 
 
 def _whose(asked: Many, org_id: OrgId) -> OrgId | None:

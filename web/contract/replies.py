@@ -14,16 +14,6 @@ def register(app: Flask) -> None:
     app.after_request(_guard)
 
 
-IF_MATCH = {
-    "name": "If-Match",
-    "in": "header",
-    "required": True,
-    "schema": {"type": "string", "minLength": 1, "maxLength": 1000},
-    "description": "the ETag of the thing as it was read",
-}
-"""The header as the document shows it, where a change needs it."""
-
-
 def one(
     body: Mapping[str, Any],
     *,

@@ -1,0 +1,24 @@
+"""`If-Match` (RFC 9110): a change names the version of the thing that it is made for."""
+
+from typing import Any
+
+from flask import request
+
+from common.errors import PreconditionRequired, Stale
+
+NEEDED: dict[str, Any] = {
+    "name": "If-Match",
+    "in": "header",
+    "required": True,
+    "schema": {"type": "string", "minLength": 1, "maxLength": 1000},
+    "description": "the ETag of the thing as it was read",
+}
+"""The header as the document shows it, where a change needs it."""
+
+
+def must_match(version: str) -> None:
+    """Go on if the caller means this *version*. Raises `PreconditionRequired` or `Stale`."""
+    if not request.if_match:
+        raise PreconditionRequired("Send If-Match with the ETag that came with the thing when you read it.")
+    if version not in request.if_match:
+        raise Stale("It has changed since you read it. Read it again.")
