@@ -9,6 +9,7 @@ from common.clock import rfc3339
 from common.errors import NotFound
 from common.ids import PLATFORM, JobId, OrgId, new_id
 from common.jobs import many
+from common.jobs.idempotency import Once
 from common.jobs.kind import queues as known_queues
 from common.jobs.lanes import Line
 from common.jobs.many import Many
@@ -78,11 +79,11 @@ def job(services: Services, job_id: str) -> JobRecord:
     return services.jobs.of_anyone(job_id)
 
 
-def retry(services: Services, actor: Actor, job_id: str) -> JobRecord:
-    """Start a fresh run of anybody's job. Raises `NotFound` or `Conflict`."""
+def retry(services: Services, actor: Actor, job_id: str, *, once: Once | None = None) -> JobRecord:
+    """Start a fresh run of anybody's job. Raises like `Submitter.retry`."""
     found = services.jobs.of_anyone(job_id)
     services.audit.note(actor, "job.retry", job_id)
-    return services.submitter.retry(found.org_id, found.id)
+    return services.submitter.retry(found.org_id, found.id, once=once)
 
 
 def cancel(services: Services, actor: Actor, job_id: str) -> JobRecord:

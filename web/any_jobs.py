@@ -8,11 +8,13 @@ from flask import Response
 from common import fleet
 from common.ids import OrgId
 from common.jobs.cancel_many import CancelMany
+from common.jobs.idempotency import Answer
 from common.jobs.record import STATES, JobRecord
 from common.jobs.retry_many import RetryMany
 from common.jobs.selection import Selection
 from web.contract import idempotency, openapi, paging, replies
 from web.contract.authentication import actor, caller, requires
+from web.contract.idempotency import once
 from web.contract.instants import Instant
 from web.contract.json_bodies import Blueprint
 from web.contract.paging import PageQuery
@@ -98,11 +100,12 @@ def get_any_job(job_id: str) -> Response:
 @blueprint.route(f"{_HERE}/<string:job_id>/retry", methods=["POST"])
 @requires("operator")
 @blueprint.response(202, AnyJobSchema, example=ANY_JOB | {"state": "queued", "run": 2})
-@blueprint.doc(responses=openapi.errors("conflict"))
+@blueprint.doc(parameters=[idempotency.PARAMETER], responses=openapi.errors("conflict"))
 def retry_any_job(job_id: str) -> Response:
     """Start a fresh run of anybody's failed or cancelled job."""
-    record = fleet.retry(services(), actor(), known_id(job_id, "job"))
-    return replies.one(_any_job(record, dump(record)), status=202, headers=_look_here(record))
+    used = once("operations.retry", scope=caller().org_id, request_parts=[job_id], answer=_accepted)
+    given = _accepted(fleet.retry(services(), actor(), known_id(job_id, "job"), once=used))
+    return replies.one(given.body, status=given.status, headers=given.headers)
 
 
 @blueprint.route(f"{_HERE}/<string:job_id>/cancel", methods=["POST"])
@@ -146,6 +149,10 @@ def _any_job(record: JobRecord, shown: dict[str, Any]) -> dict[str, Any]:
     here = f"{_HERE}/{record.id}"
     own = {"self": here, "cancel": f"{here}/cancel", "retry": f"{here}/retry"}
     return {"org_id": record.org_id, **shown, "links": own}
+
+
+def _accepted(record: JobRecord) -> Answer:
+    return Answer(202, _any_job(record, dump(record)), _look_here(record))
 
 
 def _look_here(record: JobRecord) -> dict[str, str]:

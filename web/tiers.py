@@ -104,7 +104,6 @@ def list_organizations(query: dict[str, Any]) -> Response:
 
 @blueprint.route(f"{_HERE}/organizations/<string:org_id>", methods=["GET"])
 @requires("operator")
-@blueprint.arguments(PageQuery, location="query")
 @blueprint.response(200, OrganizationSchema, example=ORGANIZATION)
 def get_any_organization(org_id: str) -> Response:
     """Show an organization; the ETag is for changing its tier."""
@@ -129,6 +128,7 @@ def change_organization(asked: dict[str, Any], org_id: str) -> Response:
 
 @blueprint.route(f"{_HERE}/tiers", methods=["GET"])
 @requires("operator")
+@blueprint.arguments(PageQuery, location="query")
 @blueprint.response(200, page_of(TierSchema, "TierPage"), example={"items": [TIER], "next_cursor": None})
 def list_tiers(query: dict[str, Any]) -> Response:
     """Show the table of tiers as it holds now."""
