@@ -20,3 +20,4 @@ class Caller:
     role: Role
     request_id: str
     only_job: JobId | None = None
+    traceparent: str | None = None

@@ -16,6 +16,7 @@ from common.errors import Misconfigured
 PREFIX = "FAIRWAY_"
 Network = IPv4Network | IPv6Network
 CommaSeparated = NoDecode
+_ORIGIN = re.compile(r"https?://[a-z0-9.-]{1,253}(:[0-9]{1,5})?\Z")
 _DATABASE = re.compile(r"[a-z][a-z0-9_]{0,37}\Z")
 
 
@@ -63,6 +64,9 @@ class Settings(BaseSettings):
         IPv6Network("::1/128"),
     )
     trusted_proxies: Annotated[tuple[Network, ...], CommaSeparated] = ()
+    cors_origins: Annotated[tuple[str, ...], CommaSeparated] = Field(
+        (), description="origins whose pages may call the API from a browser, as https://app.example"
+    )
     sign_up: Literal["open", "closed"] = "open"
     rate_limits: Literal["on", "off"] = Field("on", description="off for tests and benchmarks only")
     address_requests_per_minute: int = Field(
@@ -76,11 +80,20 @@ class Settings(BaseSettings):
     )
     import_max_bytes: int = Field(2 * 1024**3, ge=1, le=1024**4)
 
-    @field_validator("data_databases", "operator_networks", "trusted_proxies", mode="before")
+    @field_validator("data_databases", "operator_networks", "trusted_proxies", "cors_origins", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
         if isinstance(value, str):
             return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _plain_origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not all(_ORIGIN.match(origin) for origin in value):
+            raise ValueError(
+                "name each origin as a browser sends it, as https://app.example or http://localhost:3000"
+            )
         return value
 
     @field_validator("rate_limits")

@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pymongo
 import pytest
@@ -20,8 +21,10 @@ for _name in [name for name in os.environ if name.startswith("FAIRWAY_")]:
 from common.config import Settings  # noqa: E402 (after the path and the environment are as the tests need them)
 from deploy.local.servers import Mongo, Redis  # noqa: E402
 
-_numbers = itertools.count()
+_numbers = itertools.count(1)
 REDIS_DATABASES = 16
+REUSED = 0
+MANY = 5_000
 
 
 @dataclass(frozen=True)
@@ -60,10 +63,33 @@ def redis_url(servers: Servers) -> str:
 
 
 @pytest.fixture
-def settings(servers: Servers, tmp_path: Path) -> Iterator[Settings]:
-    """Return settings with databases of this test's own, dropped afterwards."""
+def untouched(settings: Settings) -> Iterator[Settings]:
+    """Return settings with databases that nobody has made anything in."""
+    number = next(_numbers)
+    own = settings.model_copy(
+        update={
+            "control_database": f"untouched_{number}",
+            "data_databases": (f"untouched_{number}_data_1", f"untouched_{number}_data_2"),
+        }
+    )
+    yield own
+    with pymongo.MongoClient(own.mongo_url.get_secret_value()) as client:
+        for name in (own.control_database, *own.data_databases):
+            client.drop_database(name)
+
+
+@pytest.fixture
+def settings(servers: Servers, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Settings]:
+    """Return settings with databases that are this test's own while it runs.
+
+    Making collections and indexes takes a second, so what one test has emptied the next one takes over. A test
+    that kills leaves behind what nobody knows: its databases are dropped.
+    """
     number = next(_numbers)
     pair = number % (REDIS_DATABASES // 2)
+    kills = "faults" in request.path.parts
+    if not kills:
+        number = REUSED
     own = Settings(
         mongo_url=servers.mongo.url,
         broker_url=servers.redis.url(2 * pair),
@@ -83,4 +109,17 @@ def settings(servers: Servers, tmp_path: Path) -> Iterator[Settings]:
     yield own
     with pymongo.MongoClient(servers.mongo.url) as client:
         for name in (own.control_database, *own.data_databases):
-            client.drop_database(name)
+            if kills:
+                client.drop_database(name)
+            else:
+                _empty(client[name])
+
+
+def _empty(database: "pymongo.database.Database[Any]") -> None:
+    """Delete every document; a large collection, or one that a test brought along, is dropped."""
+    for name in database.list_collection_names():
+        collection = database[name]
+        if collection.estimated_document_count() > MANY or name.startswith("probe"):
+            collection.drop()
+        else:
+            collection.delete_many({})

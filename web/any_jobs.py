@@ -111,7 +111,12 @@ def retry_any_job(job_id: str) -> Response:
 @blueprint.route(f"{_HERE}/<string:job_id>/cancel", methods=["POST"])
 @requires("operator")
 @blueprint.response(200, AnyJobSchema, example=ANY_JOB | {"state": "cancelled"}, description="It is cancelled")
-@blueprint.alt_response(202, schema=AnyJobSchema, description="It runs, and stops at its next checkpoint")
+@blueprint.alt_response(
+    202,
+    schema=AnyJobSchema,
+    example=ANY_JOB | {"cancel_requested": True},
+    description="It runs, and stops at its next checkpoint",
+)
 @blueprint.doc(responses=openapi.errors("conflict"))
 def cancel_any_job(job_id: str) -> Response:
     """Cancel anybody's job, or ask it to stop at its next checkpoint."""

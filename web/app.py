@@ -9,7 +9,7 @@ from flask.json.provider import JSONProvider
 
 import web
 from common.services import Services
-from web.contract import limits, openapi, problems, replies, request_ids
+from web.contract import cors, limits, openapi, problems, replies, request_ids
 
 
 class OrjsonProvider(JSONProvider):
@@ -35,7 +35,8 @@ def create_app(services: Services) -> Flask:
     app.url_map.redirect_defaults = False
     app.url_map.merge_slashes = False
     request_ids.register(app)
-    replies.register(app)
+    replies.register(app, services.settings)
+    cors.register(app, services.settings)
     limits.register(app, services.settings)
     app.before_request(_refuse_what_we_can_not_answer)
     api = openapi.document(app)

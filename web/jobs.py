@@ -83,7 +83,12 @@ def get_job(query: dict[str, Any], job_id: str) -> Response:
 @blueprint.route("/v1/jobs/<string:job_id>/cancel", methods=["POST"])
 @requires(*ANYONE)
 @blueprint.response(200, JobSchema, example=EXAMPLE | {"state": "cancelled"}, description="It is cancelled")
-@blueprint.alt_response(202, schema=JobSchema, description="It runs, and stops at its next checkpoint")
+@blueprint.alt_response(
+    202,
+    schema=JobSchema,
+    example=EXAMPLE | {"cancel_requested": True},
+    description="It runs, and stops at its next checkpoint",
+)
 @blueprint.doc(responses=openapi.errors("conflict"))
 def cancel_job(job_id: str) -> Response:
     """Cancel a job that waits, or ask a running one to stop at its next checkpoint."""

@@ -93,7 +93,11 @@ def sign_up(asked: dict[str, Any]) -> Response:
 
 def _accept(reservation: Reservation, operator: Caller | None, asked: dict[str, Any]) -> JobRecord:
     caller = operator or Caller(
-        org_id=reservation.org_id, user_id="sign-up", role="admin", request_id=g.request_id
+        org_id=reservation.org_id,
+        user_id="sign-up",
+        role="admin",
+        request_id=g.request_id,
+        traceparent=g.traceparent,
     )
     used = once(
         "organizations.sign_up",

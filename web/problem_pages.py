@@ -5,7 +5,7 @@ from markupsafe import escape
 
 from common.errors import NotFound
 from web.contract.json_bodies import Blueprint
-from web.contract.problems import TITLES
+from web.contract.problems import STATUSES, TITLES
 
 blueprint = Blueprint("problems", __name__, description="What the types of problem mean")
 
@@ -32,14 +32,43 @@ _ADVICE = {
 }
 
 
+@blueprint.route("/problems", methods=["GET"])
+@blueprint.response(200, content_type="text/html", description="All types of problem")
+def list_problems() -> Response:
+    """List all types of problem."""
+    rows = "".join(
+        f'<tr><td>{_status(code)}</td><td><a href="/problems/{code}"><code>{code}</code></a></td>'
+        f"<td>{escape(title)}</td></tr>"
+        for code, title in TITLES.items()
+    )
+    return _page(
+        "What can go wrong, and what to do",
+        f"<table><thead><tr><th>status</th><th>type</th><th></th></tr></thead><tbody>{rows}</tbody></table>",
+    )
+
+
 @blueprint.route("/problems/<string:code>", methods=["GET"])
 @blueprint.response(200, content_type="text/html", description="A page about this type of problem")
 def problem_page(code: str) -> Response:
     """Explain a type of problem."""
     if code not in _ADVICE:
         raise NotFound("There is no such type of problem.")
+    return _page(
+        TITLES[code],
+        f'<p class="quiet"><code>/problems/{code}</code> comes with status {_status(code)}.</p>'
+        f"<p>{escape(_ADVICE[code])}</p>"
+        '<p><a href="/problems">All types of problem</a> · <a href="/docs">The contract</a></p>',
+    )
+
+
+def _page(title: str, body: str) -> Response:
     page = (
-        f"<!doctype html><html lang=en><meta charset=utf-8><title>{escape(TITLES[code])}</title>"
-        f"<h1>{escape(TITLES[code])}</h1><p>{escape(_ADVICE[code])}</p>"
+        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{escape(title)}</title>'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f'<link rel="stylesheet" href="/assets/pages.css"><main><h1>{escape(title)}</h1>{body}</main></html>'
     )
     return Response(page, content_type="text/html; charset=utf-8")
+
+
+def _status(code: str) -> str:
+    return STATUSES.get(code, STATUSES["invalid"])

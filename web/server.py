@@ -6,7 +6,7 @@ from flask import Flask
 from granian import Granian
 from granian.constants import Interfaces
 
-from common import logs, metrics
+from common import logs, metrics, tracing
 from common.config import Settings, current
 from common.errors import Misconfigured
 from common.organizations.people import ensure_operator
@@ -22,6 +22,7 @@ def application() -> Flask:
     settings = current()
     _log_through(settings)
     stopping.notice()
+    tracing.start("api")
     return create_app(Services(settings, process="api"))
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from billiard import current_process
 from celery import Celery, signals
 
-from common import logs, metrics
+from common import logs, metrics, tracing
 from common.config import current
 from common.errors import Misconfigured
 from common.jobs.carriers import TASK, celery_queue
@@ -111,6 +111,7 @@ def set_up_child(**_: Any) -> None:
     if _post is None:
         return
     sys.setswitchinterval(SWITCH_S)
+    tracing.start("worker")
     runner.discover()
     slot = _slots[current_process().index]
     holding = Holding(slot)
@@ -140,6 +141,7 @@ def take_down_child(**_: Any) -> None:
     if _place is not None:
         _place.clerk.finish()
         _place.services.close()
+    tracing.stop()
 
 
 def _refuse_to_start_wrongly() -> None:

@@ -16,6 +16,7 @@ import structlog
 from pymongo.errors import PyMongoError
 
 import workers
+from common import tracing
 from common.errors import (
     CancelRequested,
     Defer,
@@ -87,8 +88,11 @@ def run(claimed: Claimed, ctx: Context) -> Outcome:
 
     The organization and the request are on every line that the handler logs, and gone afterwards.
     """
-    with structlog.contextvars.bound_contextvars(
-        org_id=claimed.org_id, job_id=claimed.job_id, kind=claimed.kind, request_id=claimed.request_id
+    seen = {"org_id": claimed.org_id, "job_id": claimed.job_id, "request_id": claimed.request_id}
+    traced = {"trace_id": tracing.trace_id(claimed.traceparent)} if claimed.traceparent is not None else {}
+    with (
+        structlog.contextvars.bound_contextvars(kind=claimed.kind, **seen, **traced),
+        tracing.span(claimed.kind, claimed.traceparent, **seen),
     ):
         try:
             return _run(claimed, ctx)

@@ -8,9 +8,11 @@ import re
 from collections.abc import Mapping
 from typing import Any, ClassVar, dataclass_transform
 
+import orjson
 import pydantic
 
 import common
+from common.caller import Role
 from common.errors import JobFailed
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*\.[a-z][a-z0-9_]*\Z")
@@ -42,6 +44,7 @@ class Job:
 
     name: ClassVar[str]
     terms: ClassVar[Terms]
+    open_to: ClassVar[tuple[Role, ...]]
 
     def __init_subclass__(
         cls,
@@ -54,8 +57,12 @@ class Job:
         max_losses: int = 3,
         priority: int = 5,
         max_running: int | None = None,
+        open_to: tuple[Role, ...] = (),
     ) -> None:
-        """Turn the class into a frozen dataclass and register it. Raises `TypeError` if it can't be a kind."""
+        """Turn the class into a frozen dataclass and register it. Raises `TypeError` if it can't be a kind.
+
+        Callers of the roles in *open_to* may submit it as it is, with any payload of its types.
+        """
         if not _NAME.match(name):
             raise TypeError(f"A kind is named family.verb_object in lower case, not {name!r}.")
         if not _QUEUE.match(queue):
@@ -63,6 +70,7 @@ class Job:
         if name in KINDS and KINDS[name].__qualname__ != cls.__qualname__:
             raise TypeError(f"Two classes want the kind {name}: {KINDS[name]} and {cls}.")
         cls.name = name
+        cls.open_to = open_to
         cls.terms = Terms(
             queue=queue,
             time_limit_s=time_limit_s,
@@ -114,6 +122,22 @@ def decode(kind: type[Job], payload: Mapping[str, Any]) -> Job:
             f"The payload of {kind.name} can't be read: {faults}.", code="payload-unreadable"
         ) from error
     return job
+
+
+def read_strictly(kind: type[Job], payload: Mapping[str, Any]) -> Job:
+    """Read what a caller sent as a payload: nothing is converted, "1" is no number.
+
+    Raises `pydantic.ValidationError`, which names each field that is wrong.
+    """
+    job: Job = _adapter(kind).validate_json(orjson.dumps(payload), strict=True)
+    return job
+
+
+def schema_of(kind: type[Job]) -> dict[str, Any]:
+    """Return the JSON Schema of the kind's payload (2020-12, as OpenAPI 3.1 takes it)."""
+    schema = _adapter(kind).json_schema()
+    schema.pop("description", None)
+    return schema
 
 
 def discover() -> Mapping[str, type[Job]]:

@@ -31,6 +31,7 @@ class Claimed:
     created_at: datetime
     ready_at: datetime
     token: str
+    traceparent: str | None = None
 
     @property
     def member(self) -> Member:
@@ -73,7 +74,7 @@ class LeaseNews:
 CLAIMED_FIELDS = dict.fromkeys(
     (
         *("org_id", "kind", "queue", "payload", "priority", "run", "claims", "attempt", "max_attempts", "losses"),
-        *("parent_id", "submitted_by", "request_id", "created_at", "queued_at"),
+        *("parent_id", "submitted_by", "request_id", "traceparent", "created_at", "queued_at"),
     ),
     1,
 )
@@ -99,6 +100,7 @@ def read_claimed(document: Mapping[str, Any], token: str) -> Claimed:
         created_at=document["created_at"],
         ready_at=document.get("queued_at") or document["created_at"],
         token=token,
+        traceparent=document.get("traceparent"),
     )
 
 

@@ -145,6 +145,8 @@ def new_document(
     }
     if parent_id is not None:
         document["parent_id"] = parent_id
+    if caller.traceparent is not None:
+        document["traceparent"] = caller.traceparent
     if tags:
         document["tags"] = list(tags)
     if run_at is not None:

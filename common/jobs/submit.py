@@ -10,6 +10,7 @@ from typing import Any
 from pymongo.client_session import ClientSession
 from pymongo.errors import DuplicateKeyError
 
+from common import tracing
 from common.caller import Caller
 from common.clock import Clock
 from common.errors import Conflict
@@ -126,7 +127,11 @@ class Submitter:
         if len(jobs) > MADE_AT_ONCE_MAX:
             raise ValueError(f"A job makes at most {MADE_AT_ONCE_MAX} children in a step, not {len(jobs)}.")
         caller = Caller(
-            org_id=claimed.org_id, user_id=claimed.submitted_by, role="job", request_id=claimed.request_id
+            org_id=claimed.org_id,
+            user_id=claimed.submitted_by,
+            role="job",
+            request_id=claimed.request_id,
+            traceparent=tracing.current(claimed.traceparent),
         )
         documents = [
             new_document(

@@ -78,4 +78,5 @@ def _read() -> Caller:
         role=claims.role,
         request_id=g.request_id,
         only_job=claims.only_job,
+        traceparent=g.traceparent,
     )

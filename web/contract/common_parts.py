@@ -1,9 +1,17 @@
 """What the document says of every operation alike: the headers that requests may and answers do carry."""
 
+from collections.abc import Sequence
 from typing import Any
 
 _TEXT = {"type": "string"}
 _SECONDS = {"schema": {"type": "integer", "minimum": 0}, "description": "seconds"}
+_TRACEPARENT = {
+    "name": "traceparent",
+    "in": "header",
+    "required": False,
+    "schema": {"type": "string", "maxLength": 55},
+    "description": "W3C trace context: the trace goes on in the job that this request starts",
+}
 _REQUEST_ID = {
     "name": "X-Request-ID",
     "in": "header",
@@ -15,7 +23,7 @@ _IF_NONE_MATCH = {
     "name": "If-None-Match",
     "in": "header",
     "required": False,
-    "schema": _TEXT,
+    "schema": {"type": "string", "maxLength": 1_000},
     "description": "the ETag that the caller has; 304 if it still holds",
 }
 _ECHO = {"X-Request-ID": {"schema": _TEXT}}
@@ -36,14 +44,23 @@ _LINK = {"Link": {"schema": _TEXT, "description": 'the next page, rel="next"; ab
 _REPLAYED = {"Idempotency-Replayed": {"schema": {"const": "true"}, "description": "the first answer again"}}
 
 
+_UUIDS = {"job_id", "org_id", "ticket_id"}
+
+
+def bound_path(parameters: Sequence[dict[str, Any]]) -> None:
+    """Say how the parts of a path look; what looks otherwise is 404."""
+    for one in parameters:
+        one["schema"] |= {"format": "uuid"} if one["name"] in _UUIDS else {"maxLength": 1_000}
+
+
 def add(operation: dict[str, Any], method: str, *, is_limited: bool) -> None:
     """Add these headers to *operation*, and 304 to what is single."""
     parameters = operation.setdefault("parameters", [])
     names = {one.get("name") for one in parameters}
     answers = operation["responses"]
     is_list = "cursor" in names
-    is_single = method == "get" and not is_list and "application/json" in answers["200"].get("content", {})
-    parameters.append(_REQUEST_ID)
+    is_single = method == "get" and not is_list and "application/json" in answers.get("200", {}).get("content", {})
+    parameters += [_REQUEST_ID, _TRACEPARENT]
     if is_single:
         parameters.append(_IF_NONE_MATCH)
         answers["304"] = {"description": "The caller has it already", "headers": _ETAG | _ECHO}

@@ -1,5 +1,6 @@
 """Arguments of every operation: strict JSON, known fields and parameters only, every fault named."""
 
+import re
 from collections.abc import Callable, Mapping
 from functools import wraps
 from typing import Any, NoReturn
@@ -17,10 +18,12 @@ BODY_MAX_BYTES = 1024 * 1024
 DEPTH_MAX = 32
 ITEMS_MAX = 10_000
 _FAULTS_MAX = 50
+_STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
+"""A string of a text that is JSON: what is left without them has one colon a field."""
 
 
 class StrictParser(FlaskParser):
-    """Reads JSON by orjson: no NaN, no lone surrogates, no text under another media type."""
+    """Reads JSON by orjson: no NaN, lone surrogates, NUL, fields given twice, or other media types."""
 
     DEFAULT_UNKNOWN_BY_LOCATION = {  # noqa: RUF012 (webargs' own attribute)
         "json": marshmallow.RAISE,
@@ -97,7 +100,9 @@ def read_json(req: Request) -> dict[str, Any]:
         raise NotParseable(f"The body is not JSON: {error}.") from error
     if not isinstance(body, dict):
         raise Invalid("The body must be a JSON object.", [Fault("must be an object", "")])
-    _bound(body)
+    names = _check(body)
+    if len(_STRING.sub(b"", text).split(b":")) - 1 != names:
+        raise Invalid("A field is given twice, and either could be meant.", [Fault("is given twice", "")])
     return body
 
 
@@ -131,20 +136,26 @@ def _escaped(key: str) -> str:
     return key.replace("~", "~0").replace("/", "~1")[:200]
 
 
-def _bound(body: Any) -> None:
-    """Refuse what is nested or numerous beyond reason. Raises `Invalid`."""
-    level, items = [body], 0
+def _check(body: Any) -> int:
+    """Return how many fields all objects in *body* have together.
+
+    Raises `Invalid` for what is nested or numerous beyond reason, and for NUL, which not every part can keep.
+    """
+    level, items, names = [("", body)], 0, 0
     for _ in range(DEPTH_MAX):
-        inner: list[Any] = []
-        for value in level:
+        inner: list[tuple[str, Any]] = []
+        for path, value in level:
             if isinstance(value, dict):
-                inner += value.values()
+                names += len(value)
+                inner += [(f"{path}/{_escaped(name)}", one) for name, one in value.items()]
             elif isinstance(value, list):
-                inner += value
+                inner += [(f"{path}/{number}", one) for number, one in enumerate(value)]
+            elif isinstance(value, str) and "\0" in value:
+                raise Invalid("Text holds no NUL.", [Fault("holds NUL", path)])
         items += len(inner)
         if items > ITEMS_MAX:
             raise Invalid(f"A body holds at most {ITEMS_MAX} values.", [Fault("too many values", "")])
         if not inner:
-            return
+            return names
         level = inner
     raise Invalid(f"A body is nested at most {DEPTH_MAX} deep.", [Fault("nested too deep", "")])

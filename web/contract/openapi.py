@@ -63,12 +63,19 @@ def complete(api: Api, app: Flask) -> None:
     for path, method, operation, view in _operations(api, app):
         is_guarded = getattr(view, "is_guarded", False)
         operation["operationId"] = view.__name__
-        operation["responses"].pop("default", None)
+        # flask-smorest's own errors; ours stand in their place.
+        foreign = [
+            status for status, one in operation["responses"].items() if status == "default" or "$ref" in one
+        ]
+        for status in foreign:
+            del operation["responses"][status]
         if is_guarded:
             operation["security"] = [{"bearer": []}]
         for code in _common_problems(path, method, operation, is_guarded=is_guarded):
             operation["responses"].setdefault(STATUSES[code], problem(code))
         common_parts.add(operation, method, is_limited=limits.is_counted(path))
+    for described in api.spec._paths.values():  # noqa: SLF001 (as below)
+        common_parts.bound_path(described.get("parameters", ()))
     for unused in ("Error", "PaginationMetadata"):
         api.spec.components.schemas.pop(unused, None)
     api.spec.components.responses.clear()

@@ -8,10 +8,30 @@ from typing import Any
 import orjson
 from flask import Flask, Response, request
 
+from common.config import Settings
 
-def register(app: Flask) -> None:
+_GUARDS = {
+    "Cache-Control": "private, no-store",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Content-Security-Policy": "default-src 'none'; style-src 'self'; frame-ancestors 'none'",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+}
+_IN_PRODUCTION = {"Strict-Transport-Security": "max-age=63072000; includeSubDomains"}
+
+
+def register(app: Flask, settings: Settings) -> None:
     """Give every answer of *app* the headers that keep it private and inert."""
-    app.after_request(_guard)
+    guards = _GUARDS | (_IN_PRODUCTION if settings.env == "production" else {})
+
+    def guard(response: Response) -> Response:
+        for name, value in guards.items():
+            response.headers.setdefault(name, value)
+        return response
+
+    app.after_request(guard)
 
 
 def one(
@@ -33,13 +53,4 @@ def one(
     elif request.method in {"GET", "HEAD"} and status == HTTPStatus.OK:
         response.set_etag(hashlib.sha256(encoded).hexdigest()[:32])
         response.make_conditional(request)
-    return response
-
-
-def _guard(response: Response) -> Response:
-    headers = response.headers
-    headers.setdefault("Cache-Control", "private, no-store")
-    headers.setdefault("X-Content-Type-Options", "nosniff")
-    headers.setdefault("Referrer-Policy", "no-referrer")
-    headers.setdefault("Content-Security-Policy", "default-src 'none'; style-src 'self'; frame-ancestors 'none'")
     return response

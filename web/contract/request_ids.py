@@ -1,4 +1,4 @@
-"""Request ids: taken if sane, made if absent, echoed, on every log line, and stored with the job."""
+"""Request ids and traces: taken if sane, an id made if absent, on every log line, and stored with the job."""
 
 import re
 import time
@@ -6,6 +6,7 @@ import time
 import structlog
 from flask import Flask, Response, g, request
 
+from common import tracing
 from common.ids import new_id
 from common.logs import get_logger
 from common.metrics import REQUESTS
@@ -18,6 +19,10 @@ log = get_logger()
 
 def register(app: Flask) -> None:
     """Give every request of *app* an id and a line in the log."""
+    if tracing.is_on():
+        from opentelemetry.instrumentation.flask import FlaskInstrumentor
+
+        FlaskInstrumentor().instrument_app(app)  # type: ignore[no-untyped-call] # it ships no types
     app.before_request(_take)
     app.after_request(_echo)
 
@@ -27,7 +32,9 @@ def _take() -> None:
     g.request_id = given if _SANE.match(given) else new_id()
     g.started = time.perf_counter()
     structlog.contextvars.clear_contextvars()
-    structlog.contextvars.bind_contextvars(process="api", request_id=g.request_id)
+    g.traceparent = tracing.current(tracing.sane(request.headers.get("traceparent")))
+    traced = {"trace_id": tracing.trace_id(g.traceparent)} if g.traceparent is not None else {}
+    structlog.contextvars.bind_contextvars(process="api", request_id=g.request_id, **traced)
 
 
 def _echo(response: Response) -> Response:

@@ -90,9 +90,9 @@ def test_the_platform_has_a_scope_without_being_an_organization(make_registry: M
 
 
 def test_a_database_that_was_not_prepared_gives_no_scope(
-    control: ControlPlane, make_registry: Make, client: Client, settings: Settings
+    control: ControlPlane, make_registry: Make, client: Client, untouched: Settings
 ) -> None:
-    database = settings.data_databases[0]
+    database = untouched.data_databases[0]
     org_id = put_organization(control, database)
 
     with pytest.raises(Misconfigured, match="is not prepared"):
@@ -162,12 +162,12 @@ def test_a_look_alike_of_a_declared_collection_is_refused(
         scope[look_alike]
 
 
-def test_many_processes_may_prepare_at_once(make_registry: Make, client: Client, settings: Settings) -> None:
+def test_many_processes_may_prepare_at_once(make_registry: Make, client: Client, untouched: Settings) -> None:
     failed: list[BaseException] = []
 
     def prepare() -> None:
         try:
-            make_registry(*settings.data_databases).prepare_databases()
+            make_registry(*untouched.data_databases).prepare_databases()
         except BaseException as error:  # noqa: BLE001 (a thread's failure is the test's)
             failed.append(error)
 
@@ -178,7 +178,7 @@ def test_many_processes_may_prepare_at_once(make_registry: Make, client: Client,
         thread.join()
 
     assert failed == []
-    for database in settings.data_databases:
+    for database in untouched.data_databases:
         assert set(client[database].list_collection_names()) == set(TENANT_COLLECTIONS)
         for name, declared in TENANT_COLLECTIONS.items():
             wanted = {index.document["name"] for index in declared.indexes}
