@@ -12,7 +12,8 @@ Role = Literal["operator", "admin", "member", "job"]
 class Caller:
     """An authenticated caller. *org_id* comes from the credential alone; nothing in a request can widen it.
 
-    The role `job` is that of a sign-up's `job_token`, which reads *only_job* and nothing else.
+    The role `job` is that of a sign-up's `job_token`, which reads *only_job* and nothing else. *expires_at* is
+    when the credential ends, in seconds since the epoch.
     """
 
     org_id: OrgId
@@ -21,3 +22,4 @@ class Caller:
     request_id: str
     only_job: JobId | None = None
     traceparent: str | None = None
+    expires_at: int | None = None

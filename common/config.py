@@ -36,6 +36,12 @@ class Settings(BaseSettings):
     http_port: int = Field(8080, ge=1, le=65535)
     http_workers: int = Field(2, ge=1, le=256, description="API processes")
     http_threads: int = Field(16, ge=2, le=256, description="threads in each; concurrent submits share a commit")
+    http_streams: int = Field(
+        512, ge=0, le=8192, description="streams and long polls that each process bears besides; a thread each"
+    )
+    heartbeat_s: float = Field(
+        15, ge=0.1, le=60, description="how often a stream gives a sign of life, and looks again"
+    )
     flower_port: int = Field(5555, ge=1, le=65535)
     metrics_host: str = "127.0.0.1"
     metrics_port: int = Field(9464, ge=0, le=65535, description="0: this process serves no metrics")

@@ -73,6 +73,7 @@ LOCK_ATTEMPTS = Counter("fairway_lock_attempts", "Attempts to acquire a lock, by
 LOCKS_LOST = Counter("fairway_locks_lost", "Locks that were lost while they were held")
 BREAKER_CHANGES = Counter("fairway_breaker_changes", "Changes of a circuit breaker's state, by new state", ["to"])
 BREAKER_REFUSALS = Counter("fairway_breaker_refusals", "Calls that an open circuit breaker refused")
+STREAMS = Gauge("fairway_streams_open", "Streams of jobs' changes that are open", multiprocess_mode="livesum")
 REQUESTS = Histogram("fairway_request_seconds", "Requests, by route and status", ["route", "status"])
 
 

@@ -25,6 +25,7 @@ from common.jobs.children import CLOSINGS_INDEXES
 from common.jobs.idempotency import IDEMPOTENCY_INDEXES
 from common.jobs.kind import Job, discover, queues
 from common.jobs.lanes import Lanes
+from common.jobs.live import Live
 from common.jobs.record import JobRecord
 from common.jobs.steering import Steering
 from common.jobs.store import JOBS_INDEXES, JobStore
@@ -72,7 +73,11 @@ class Services:
         self.lanes = Lanes(self.broker, tier_of=self._tier_of)
         self.steering = Steering(self.control, self.registry, self.tiers, self.lanes, self.clock)
         self.backlog = Backlog(self.lanes, self._most_waiting, self.clock)
-        self.jobs = JobStore(self.control, self.clock, lease_s=settings.lease_s, woken=self.lanes.admit_all_soon)
+        self.live = Live(self.shared)
+        self.streams = connect_redis(settings.redis_url.get_secret_value())
+        self.jobs = JobStore(
+            self.control, self.clock, lease_s=settings.lease_s, woken=self.lanes.admit_all_soon, live=self.live
+        )
         self.submitter = Submitter(self.control, self.jobs, self.lanes, self.backlog, self.clock)
         self.blobs: BlobStore = FolderBlobStore(settings.data_dir / "blobs")
 
@@ -160,10 +165,12 @@ class Services:
         return True, degraded
 
     def close(self) -> None:
-        """Close the clients."""
+        """Say what is left to say, and close the clients."""
+        self.live.close()
         self._mongo.close()
         self.broker.close()
         self.shared.close()
+        self.streams.close()
 
 
 def _refuse_eviction(client: "redis.Redis", what: str, lost: str) -> None:

@@ -84,7 +84,7 @@ def list_any_jobs(query: dict[str, Any]) -> Response:
     )
     before = paging.position(who, query, paging.read_id)
     found = fleet.jobs(services(), selection, before=before, limit=query["limit"] + 1)
-    shown = {one["id"]: one for one in map(_any_job, found, show_all(found))}
+    shown = {one["id"]: one for one in map(_any_job, found, show_all(services().lanes, found))}
     return paging.page(who, query, found, dump=lambda record: shown[record.id], place=lambda record: record.id)
 
 
@@ -94,7 +94,7 @@ def list_any_jobs(query: dict[str, Any]) -> Response:
 def get_any_job(job_id: str) -> Response:
     """Show a job of any organization; what it was asked is withheld."""
     record = fleet.job(services(), known_id(job_id, "job"))
-    return replies.one(_any_job(record, show(record)))
+    return replies.one(_any_job(record, show(services().lanes, record)))
 
 
 @blueprint.route(f"{_HERE}/<string:job_id>/retry", methods=["POST"])

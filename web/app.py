@@ -9,7 +9,7 @@ from flask.json.provider import JSONProvider
 
 import web
 from common.services import Services
-from web.contract import cors, limits, openapi, problems, replies, request_ids
+from web.contract import cors, limits, openapi, places, problems, replies, request_ids
 
 
 class OrjsonProvider(JSONProvider):
@@ -36,6 +36,7 @@ def create_app(services: Services) -> Flask:
     app.url_map.merge_slashes = False
     request_ids.register(app)
     replies.register(app, services.settings)
+    places.register(app, services.settings)
     cors.register(app, services.settings)
     limits.register(app, services.settings)
     app.before_request(_refuse_what_we_can_not_answer)
@@ -55,6 +56,6 @@ def _refuse_what_we_can_not_answer() -> None:
     if request.headers.get("Accept", "*/*") in {"*/*", "application/json"}:
         return
     accepted = request.accept_mimetypes
-    offered = ("application/json", "application/problem+json", "text/html", "text/plain")
+    offered = ("application/json", "application/problem+json", "text/event-stream", "text/html", "text/plain")
     if accepted and not any(accepted[one] for one in offered):
         abort(406, "This API answers in application/json.")

@@ -7,7 +7,7 @@ import marshmallow as ma
 
 from common.clock import rfc3339
 from common.jobs.lanes import Standing
-from common.jobs.record import STATES, JobRecord
+from common.jobs.record import STATES, JobRecord, Progress
 from web.contract.shapes import Shape, instant, links, page_of
 
 RETRY_AFTER_S = 1
@@ -83,6 +83,7 @@ EXAMPLE: dict[str, Any] = {
     "cancel_requested": False,
     "links": {
         "self": "/v1/jobs/01920f3c-8a4e-7c1d-9b7a-2f6d5e4c3b2a",
+        "events": "/v1/jobs/01920f3c-8a4e-7c1d-9b7a-2f6d5e4c3b2a/events",
         "cancel": "/v1/jobs/01920f3c-8a4e-7c1d-9b7a-2f6d5e4c3b2a/cancel",
     },
 }
@@ -105,12 +106,7 @@ def dump(record: JobRecord, standing: Standing | None = None) -> dict[str, Any]:
         "waiting_for": _waiting_for(record, standing),
         "priority": record.priority,
         "tags": list(record.tags),
-        "progress": {
-            "done": record.progress.done,
-            "total": record.progress.total,
-            "stage": record.progress.stage,
-            "percent": record.progress.percent,
-        },
+        "progress": progress_document(record.progress),
         "run": record.run,
         "attempt": record.attempt,
         "max_attempts": record.max_attempts,
@@ -125,7 +121,17 @@ def dump(record: JobRecord, standing: Standing | None = None) -> dict[str, Any]:
         "parent_id": record.parent_id,
         "request_id": record.request_id,
         "cancel_requested": record.cancel_requested,
-        "links": {"self": here, "cancel": f"{here}/cancel"},
+        "links": {"self": here, "events": f"{here}/events", "cancel": f"{here}/cancel"},
+    }
+
+
+def progress_document(progress: Progress) -> dict[str, Any]:
+    """Return *progress* as the API shows it."""
+    return {
+        "done": progress.done,
+        "total": progress.total,
+        "stage": progress.stage,
+        "percent": progress.percent,
     }
 
 

@@ -15,7 +15,7 @@ from web.contract.idempotency import once
 from web.contract.instants import Instant
 from web.contract.json_bodies import Blueprint
 from web.contract.limits import a_look
-from web.contract.long_polls import Waiters
+from web.contract.long_polls import wait_for
 from web.contract.paging import PageQuery
 from web.contract.paths import known_id
 from web.contract.services import services
@@ -25,7 +25,6 @@ from web.standings import show, show_all
 blueprint = Blueprint("jobs", __name__, description="Jobs")
 
 WAIT_MAX_S = 30
-_waiters = Waiters()
 
 
 class JobsQuery(PageQuery):
@@ -61,7 +60,7 @@ def list_jobs(query: dict[str, Any]) -> Response:
         since=query["since"],
         before=paging.position(who, query, paging.read_id),
     )
-    shown = {one["id"]: one for one in show_all(found)}
+    shown = {one["id"]: one for one in show_all(services().lanes, found)}
     return paging.page(who, query, found, dump=lambda record: shown[record.id], place=lambda record: record.id)
 
 
@@ -77,7 +76,7 @@ def get_job(query: dict[str, Any], job_id: str) -> Response:
     if query["wait"] and not record.is_final:
         record = _wait_for_change(who, record, query["wait"])
     headers = {} if record.is_final else {"Retry-After": str(RETRY_AFTER_S)}
-    return replies.one(show(record), headers=headers)
+    return replies.one(show(services().lanes, record), headers=headers)
 
 
 @blueprint.route("/v1/jobs/<string:job_id>/cancel", methods=["POST"])
@@ -130,6 +129,5 @@ def _wait_for_change(who: Caller, seen: JobRecord, wait_s: int) -> JobRecord:
         latest = services().jobs.get(who.org_id, seen.id)
         return latest if (latest.state, latest.run) != (seen.state, seen.run) else None
 
-    most = services().settings.http_threads // 2
-    _waiters.wait_for(look, wait_s=wait_s, clock=services().clock, most=most)
+    wait_for(look, wait_s=wait_s, clock=services().clock)
     return latest

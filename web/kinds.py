@@ -80,14 +80,14 @@ class Submission(ma.Schema):
 
 
 _EXAMPLE: dict[str, Any] = {
-    "kind": "jobs.rehearse",
+    "kind": "family.verb_object",
     "description": "Go through some steps.",
     "queue": "organizations",
     "priority": 5,
     "time_limit_s": 60.0,
     "max_attempts": 5,
     "payload_schema": {"type": "object", "properties": {"steps": {"type": "integer"}}},
-    "links": {"submit": "/v1/kinds/jobs.rehearse/jobs"},
+    "links": {"submit": "/v1/kinds/family.verb_object/jobs"},
 }
 
 

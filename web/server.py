@@ -14,6 +14,8 @@ from common.services import Services
 from web.app import create_app
 from web.contract import stopping
 
+SPARE_THREADS = 64
+"""For requests that wait until it is their turn to be worked on, so that the health of the process is answered."""
 log = logs.get_logger()
 
 
@@ -46,7 +48,7 @@ def main(settings: Settings) -> None:
         address=settings.http_host,
         port=settings.http_port,
         workers=settings.http_workers,
-        blocking_threads=settings.http_threads,
+        blocking_threads=settings.http_threads + settings.http_streams + SPARE_THREADS,
         backlog=2048,
         respawn_failed_workers=True,
         websockets=False,

@@ -6,25 +6,24 @@ from typing import Any
 
 from common.errors import Unavailable
 from common.ids import JobId
-from common.jobs.lanes import Standing
+from common.jobs.lanes import Lanes, Standing
 from common.jobs.record import JobRecord
 from common.metrics import SWALLOWED
-from web.contract.services import services
 from web.job_document import dump
 
 
-def show(record: JobRecord) -> dict[str, Any]:
+def show(lanes: Lanes, record: JobRecord) -> dict[str, Any]:
     """Return *record* as the API shows a job, with its place in line."""
-    return show_all([record])[0]
+    return show_all(lanes, [record])[0]
 
 
-def show_all(records: Sequence[JobRecord]) -> list[dict[str, Any]]:
+def show_all(lanes: Lanes, records: Sequence[JobRecord]) -> list[dict[str, Any]]:
     """Return *records* as the API shows jobs, each with its place in line."""
-    known = standings(record for record in records if record.state == "queued")
+    known = standings(lanes, (record for record in records if record.state == "queued"))
     return [dump(record, known.get(record.id)) for record in records]
 
 
-def standings(queued: Iterable[JobRecord]) -> dict[JobId, Standing]:
+def standings(lanes: Lanes, queued: Iterable[JobRecord]) -> dict[JobId, Standing]:
     """Return where each of these stands; those that Redis can't tell of are left out."""
     by_queue: dict[str, list[JobRecord]] = defaultdict(list)
     for record in queued:
@@ -32,7 +31,7 @@ def standings(queued: Iterable[JobRecord]) -> dict[JobId, Standing]:
     found: dict[JobId, Standing] = {}
     for queue, records in by_queue.items():
         try:
-            answers = services().lanes.standings(queue, [record.entry.member for record in records])
+            answers = lanes.standings(queue, [record.entry.member for record in records])
         except Unavailable:
             SWALLOWED.labels("standings").inc()
             continue

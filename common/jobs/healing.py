@@ -34,6 +34,7 @@ class Healing(Records):
                 "$unset": {"waiting_for": "", "run_at": ""},
             },
         )
+        self.tell(ids)
         return self._queued({"_id": {"$in": ids}, "org_id": {"$in": orgs}})
 
     def expired(self, limit: int) -> list[Expired]:
@@ -56,7 +57,7 @@ class Healing(Records):
             update["$set"] = {"state": "failed", "error": problem, "finished_at": now, **expiry("failed", now)}
             update["$push"] = pushed(problem)
             return self._finish(query, update, self._parent_of(held))
-        return self._jobs.update_one(query, update).matched_count == 1
+        return self._told(held.job_id, self._jobs.update_one(query, update).matched_count == 1)
 
     def unfinished(self, state: str, after: str, limit: int) -> list[dict[str, Any]]:
         """List up to *limit* jobs in *state* (queued or waiting) by id, from *after* on."""

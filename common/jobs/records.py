@@ -16,6 +16,7 @@ from common.clock import Clock
 from common.errors import NotFound
 from common.ids import JobId, OrgId
 from common.jobs.children import Children, Closed
+from common.jobs.live import Live
 from common.jobs.members import Entry
 from common.jobs.record import ERRORS_KEPT, KEPT_FOR, JobRecord, read_document
 from common.tenancy.control import ControlPlane
@@ -31,10 +32,12 @@ class Records:
         *,
         lease_s: float,
         woken: Callable[[Sequence[Entry]], None] = lambda _: None,
+        live: Live | None = None,
     ) -> None:
         self.children = Children(control)
         self._control = control
-        self._woken = woken
+        self._woken_entries = woken
+        self._live = live
         self._jobs = control.jobs
         self._soon = control.jobs.with_options(write_concern=WriteConcern(w=1), read_concern=ReadConcern("local"))
         self._clock = clock
@@ -56,7 +59,7 @@ class Records:
     ) -> bool:
         """Write the end of one job; a child's is counted by its parent in the same transaction."""
         if parent_id is None:
-            return self._jobs.update_one(query, update).matched_count == 1
+            return self._told(query["_id"], self._jobs.update_one(query, update).matched_count == 1)
         closed, now = Closed(query["org_id"], parent_id, query["_id"]), self._clock.now()
 
         def work(session: ClientSession) -> tuple[bool, list[Entry]]:
@@ -66,6 +69,22 @@ class Records:
 
         written, woken = self._control.transaction(work)
         self._woken(woken)
+        return self._told(query["_id"], written)
+
+    def _woken(self, entries: Sequence[Entry]) -> None:
+        """Let those be admitted that another's end has queued."""
+        self._woken_entries(entries)
+        self.tell([one.member.job_id for one in entries])
+
+    def tell(self, job_ids: Sequence[JobId]) -> None:
+        """Tell who watches these jobs."""
+        if self._live is not None and job_ids:
+            self._live.changed(job_ids)
+
+    def _told(self, job_id: JobId, written: bool) -> bool:  # noqa: FBT001 (handed through)
+        """Tell who watches the job, if its change was *written*."""
+        if written:
+            self.tell([job_id])
         return written
 
     def _update(

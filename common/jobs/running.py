@@ -31,7 +31,10 @@ class Running(Records):
             projection=CLAIMED_FIELDS,
             return_document=ReturnDocument.AFTER,
         )
-        return read_claimed(document, token) if document is not None else None
+        if document is None:
+            return None
+        self.tell([member.job_id])
+        return read_claimed(document, token)
 
     def claim_all(self, members: Sequence[Member], worker: str) -> list[Claimed]:
         """Take those of *members* that can be had, in their order, each with its own lease. Two round trips."""
@@ -50,6 +53,7 @@ class Running(Records):
         foreign = [one for one in members if one.job_id in found and found[one.job_id].org_id != one.org_id]
         if foreign:  # a member that names another's job: nobody is to run it in that name
             self.give_back_all([found.pop(one.job_id) for one in foreign])
+        self.tell(list(found))
         return [found[one.job_id] for one in members if one.job_id in found]
 
     def confirm(self, claimed: Claimed) -> bool:
@@ -94,7 +98,10 @@ class Running(Records):
         update: dict[str, Any] = {"$max": {"progress.done": progress["done"]}}
         if fields:
             update["$set"] = fields
-        return self._soon.update_one(lease_of(claimed), update).matched_count == 1
+        written = self._soon.update_one(lease_of(claimed), update).matched_count == 1
+        if written and self._live is not None:
+            self._live.progressed(claimed.job_id, progress)
+        return written
 
     def succeed(self, claimed: Claimed, result: Any) -> bool:
         """Finish with *result*; `False` if the lease was lost, and then nothing is written."""
@@ -102,12 +109,9 @@ class Running(Records):
 
     def succeed_many(self, ended: Sequence[tuple[Claimed, Any]]) -> frozenset[str]:
         """Finish several jobs in one commit, each only if its lease holds; return the tokens of those that did."""
-        if any(claimed.parent_id for claimed, _ in ended):
-            return self._succeed_with_parents(ended)
-        these = [claimed for claimed, _ in ended]
-        if self._jobs.update_many(any_lease_of(these), self._all_succeed(ended)).matched_count == len(ended):
-            return frozenset(claimed.token for claimed in these)
-        return self._succeeded_among(these)
+        written = self._write_successes(ended)
+        self.tell([claimed.job_id for claimed, _ in ended if claimed.token in written])
+        return written
 
     def fail(self, claimed: Claimed, problem: Mapping[str, Any], *, charged: bool) -> bool:
         """Finish with *problem*; `False` if the lease was lost. *charged*: the attempt counts."""
@@ -136,7 +140,10 @@ class Running(Records):
         `None`: the lease was lost.
         """
         record = self._update(lease_of(claimed), WAITING)
-        return record.state if record is not None else None
+        if record is None:
+            return None
+        self.tell([record.id])
+        return record.state
 
     def give_back(self, claimed: Claimed | Held) -> bool:
         """Queue the job again for another worker, charging nothing. `False`: the lease was lost."""
@@ -145,6 +152,15 @@ class Running(Records):
     def give_back_all(self, claimed: Sequence[Claimed]) -> None:
         """Queue these again, charging nothing; those whose lease was lost stay as they are."""
         self._jobs.update_many(any_lease_of(claimed), leaving({"state": "queued"}, problem=None, charged=False))
+        self.tell([one.job_id for one in claimed])
+
+    def _write_successes(self, ended: Sequence[tuple[Claimed, Any]]) -> frozenset[str]:
+        if any(claimed.parent_id for claimed, _ in ended):
+            return self._succeed_with_parents(ended)
+        these = [claimed for claimed, _ in ended]
+        if self._jobs.update_many(any_lease_of(these), self._all_succeed(ended)).matched_count == len(ended):
+            return frozenset(claimed.token for claimed in these)
+        return self._succeeded_among(these)
 
     def _claiming(self, worker: str, token: Mapping[str, Any]) -> list[Mapping[str, Any]]:
         lease = {"worker": {"$literal": worker}, "token": token, "expires_at": self._lease_end()}
@@ -225,7 +241,7 @@ class Running(Records):
         charged: bool = False,
     ) -> bool:
         update = leaving(fields, problem=problem, charged=charged)
-        return self._jobs.update_one(lease_of(claimed), update).matched_count == 1
+        return self._told(claimed.job_id, self._jobs.update_one(lease_of(claimed), update).matched_count == 1)
 
     def _lease_end(self) -> Mapping[str, Any]:
         return {"$dateAdd": {"startDate": "$$NOW", "unit": "millisecond", "amount": self._lease_ms}}

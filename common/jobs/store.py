@@ -107,6 +107,7 @@ class JobStore(Running, Healing):
             ended = self._finish({**this, **_QUEUED_FIRST}, cancelled_update(self._clock.now()), record.parent_id)
             asked = {"cancel_requested": True, "cancelling_children": TO_CANCEL}
             if ended or self._update({**this, "state": "running"}, [{"$set": asked}]) is not None:
+                self.tell([record.id])
                 return self.get(org_id, job_id)
 
     def cancel_children(self, org_id: OrgId, job_id: JobId) -> list[Entry]:
@@ -114,6 +115,7 @@ class JobStore(Running, Healing):
         now = self._clock.now()
         done = self._control.transaction(lambda session: self.children.cancel_some(session, org_id, job_id, now))
         self._woken(done.woken)
+        self.tell([one.member.job_id for one in done.cancelled])
         return done.cancelled
 
     def retry(self, org_id: OrgId, job_id: str, *, session: ClientSession | None = None) -> JobRecord:
@@ -122,8 +124,10 @@ class JobStore(Running, Healing):
         Raises `NotFound`, or `Conflict` if it has neither failed nor been cancelled.
         """
         if session is None:
-            return self._control.transaction(lambda own: self.retry(org_id, job_id, session=own))
-        record = self._update(
+            record = self._control.transaction(lambda own: self.retry(org_id, job_id, session=own))
+            self.tell([record.id])
+            return record
+        queued = self._update(
             {
                 "_id": job_id,
                 "org_id": org_id,
@@ -143,11 +147,11 @@ class JobStore(Running, Healing):
             },
             session=session,
         )
-        if record is None:
+        if queued is None:
             raise self._not_retried(self.get(org_id, job_id))
-        if record.parent_id is not None:
-            self.children.reopen(session, Closed(org_id, record.parent_id, record.id))
-        return record
+        if queued.parent_id is not None:
+            self.children.reopen(session, Closed(org_id, queued.parent_id, queued.id))
+        return queued
 
     def _not_retried(self, record: JobRecord) -> Conflict:
         if record.state in {"failed", "cancelled"}:

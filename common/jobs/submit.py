@@ -95,6 +95,7 @@ class Submitter:
         else:
             idempotency.look_up(self._control.idempotency, once, self._clock.now())
             record = self._kept(once, lambda session: self._store.retry(org_id, job_id, session=session))
+            self._store.tell([record.id])
         self._lanes.admit_all_soon([record.entry])
         return record
 

@@ -79,4 +79,5 @@ def _read() -> Caller:
         request_id=g.request_id,
         only_job=claims.only_job,
         traceparent=g.traceparent,
+        expires_at=claims.expires_at,
     )
