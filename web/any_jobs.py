@@ -26,7 +26,7 @@ from web.job_document import JobSchema, accepted_headers, dump
 from web.many_jobs import DRY_RUN, Counted, ManySchema, change_many
 from web.standings import show, show_all
 
-blueprint = Blueprint("any jobs", __name__, description="For operators: jobs of all organizations")
+blueprint = Blueprint("any jobs", __name__, tag="Operators: jobs")
 
 _HERE = "/v1/operations/jobs"
 

@@ -10,7 +10,7 @@ from flask import Response, redirect, request
 from common.errors import NotFound
 from web.contract.json_bodies import Blueprint
 
-blueprint = Blueprint("docs", __name__, description="The contract, for people")
+blueprint = Blueprint("docs", __name__, tag="Platform")
 
 _OWN = Path(__file__).parent / "pages"
 _TYPES = {".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8", ".png": "image/png"}

@@ -15,7 +15,7 @@ from web.contract.services import services
 from web.contract.shapes import Shape, instant, links, page_of
 from web.job_document import EXAMPLE as JOB
 
-blueprint = Blueprint("fleet", __name__, description="For operators: queues, workers, pauses")
+blueprint = Blueprint("fleet", __name__, tag="Operators: fleet")
 
 _HERE = "/v1/operations"
 _PAUSABLE: dict[str, What] = {"queues": "queue", "kinds": "kind", "organizations": "organization"}

@@ -6,7 +6,7 @@ from web.contract import replies
 from web.contract.json_bodies import Blueprint
 from web.contract.services import services
 
-blueprint = Blueprint("health", __name__, description="Is it up?")
+blueprint = Blueprint("health", __name__, tag="Platform")
 
 
 @blueprint.route("/healthz", methods=["GET"])

@@ -8,7 +8,7 @@ looked at again with each heartbeat, so that a change that nobody said, or that 
 import hashlib
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import orjson
@@ -30,7 +30,7 @@ from web.job_document import EXAMPLE, progress_document
 from web.live import Change, Reader, Subscription
 from web.standings import show
 
-blueprint = Blueprint("job events", __name__, description="Jobs")
+blueprint = Blueprint("job events", __name__, tag="Jobs")
 
 MEDIA_TYPE = "text/event-stream"
 LASTS_S = 3600.0
@@ -117,6 +117,7 @@ class _Stream:
         self._org_id = who.org_id
         self._job_id = JobId(record.id)
         self._told = known.mark if known is not None else ""
+        self._done = (0, 0)
         self._is_open = True
         try:
             self._subscription = reader.open(who.org_id, self._job_id, known=known.entry if known else None)
@@ -150,7 +151,7 @@ class _Stream:
             change = source.wait(min(looks_at, self._ends_at) - time.monotonic())
             event = []
             if change is not None and change.progress is not None:
-                event = [self._progress(change)]
+                event = self._progress(change)
             elif change is not None:
                 self._entry = change.entry
                 is_over, event = self._look()
@@ -171,20 +172,21 @@ class _Stream:
         if mark == self._told:
             return record.is_final, []
         self._told = mark
+        self._done = (record.run, record.progress.done)
         return record.is_final, [self._event("state", show(self._made.lanes, record))]
 
-    def _progress(self, change: Change) -> bytes:
+    def _progress(self, change: Change) -> list[bytes]:
+        """Return the event, unless a look at the record has told more already."""
         self._entry = change.entry
-        return self._event("progress", _shown(change.progress or {}))
+        progress = Progress(**(change.progress or {}))
+        if (self._done[0], progress.done) < self._done:
+            return []
+        self._done = (self._done[0], progress.done)
+        return [self._event("progress", progress_document(progress))]
 
     def _event(self, name: str, data: Any) -> bytes:
         head = f"id: {self._entry}.{self._told}\nevent: {name}\ndata: ".encode()
         return head + orjson.dumps(data) + b"\n\n"
-
-
-def _shown(progress: Mapping[str, Any]) -> dict[str, Any]:
-    """Return *progress* as a job shows it."""
-    return progress_document(Progress(**progress))
 
 
 def _mark(record: JobRecord) -> str:

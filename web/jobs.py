@@ -22,7 +22,7 @@ from web.contract.services import services
 from web.job_document import ACCEPTED_EXAMPLE, EXAMPLE, RETRY_AFTER_S, JobPage, JobSchema, accepted_headers, dump
 from web.standings import show, show_all
 
-blueprint = Blueprint("jobs", __name__, description="Jobs")
+blueprint = Blueprint("jobs", __name__, tag="Jobs")
 
 WAIT_MAX_S = 30
 

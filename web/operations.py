@@ -17,7 +17,7 @@ from web.contract.paging import PageQuery
 from web.contract.services import services
 from web.contract.shapes import Shape, instant, links, page_of
 
-blueprint = Blueprint("operations", __name__, description="For operators")
+blueprint = Blueprint("operations", __name__, tag="Operators: coordination")
 
 _HERE = "/v1/operations"
 _KEY_MAX_CHARS = 20_000

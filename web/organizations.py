@@ -25,7 +25,7 @@ from web.contract.limits import limit_attempts
 from web.contract.services import services
 from web.job_document import ACCEPTED_EXAMPLE, JobSchema, accepted_headers, dump
 
-blueprint = Blueprint("organizations", __name__, description="Organizations")
+blueprint = Blueprint("organizations", __name__, tag="Organizations")
 
 
 class Admin(ma.Schema):

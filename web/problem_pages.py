@@ -7,7 +7,7 @@ from common.errors import NotFound
 from web.contract.json_bodies import Blueprint
 from web.contract.problems import STATUSES, TITLES
 
-blueprint = Blueprint("problems", __name__, description="What the types of problem mean")
+blueprint = Blueprint("problems", __name__, tag="Platform")
 
 _ADVICE = {
     "not-parseable": "The body or a parameter is not what it claims to be. Check the JSON or the framing.",

@@ -16,7 +16,7 @@ from web.contract.limits import limit_attempts
 from web.contract.services import services
 from web.contract.shapes import Shape
 
-blueprint = Blueprint("sign_in", __name__, description="Signing in")
+blueprint = Blueprint("sign_in", __name__, tag="Sign-in")
 
 
 class SignIn(ma.Schema):

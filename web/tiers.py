@@ -18,7 +18,7 @@ from web.contract.paths import known_id
 from web.contract.services import services
 from web.contract.shapes import Shape, instant, page_of
 
-blueprint = Blueprint("tiers", __name__, description="For operators: organizations and their tiers")
+blueprint = Blueprint("tiers", __name__, tag="Operators: tiers")
 
 _HERE = "/v1/operations"
 

@@ -61,6 +61,10 @@ class Blueprint(SmorestBlueprint):  # type: ignore[misc] # flask-smorest ships n
 
     ARGUMENTS_PARSER = StrictParser()
 
+    def __init__(self, *names: str, tag: str, **options: Any) -> None:
+        super().__init__(*names, **options)
+        self.tag = tag
+
     def arguments(self, schema: Any, **options: Any) -> Any:
         """Decorate a view with the arguments of *schema*, which is made once and not at each request."""
         return super().arguments(schema() if isinstance(schema, type) else schema, **options)

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import marshmallow as ma
 from flask import Flask
@@ -14,11 +14,19 @@ from web.contract.problems import MEDIA_TYPE, STATUSES, TITLES
 from web.contract.shapes import Shape
 
 DOCUMENT_PATH = "/openapi.json"
-_DESCRIPTION = f"""Heavy work is accepted at once and answered with a job; look at the job for its end.
+_DESCRIPTION = f"""Heavy work is accepted at once and answered with a job; look at the job for its end, wait
+for it with `?wait=`, or let its changes stream to you.
 
-A JSON body has at most {BODY_MAX_BYTES} bytes, is nested at most {DEPTH_MAX} deep and holds at most {ITEMS_MAX}
-values. Fields and parameters that an operation does not know are refused by name. Times are RFC 3339 in UTC. Every
-answer carries `X-Request-ID`; errors are problem documents (RFC 9457)."""
+**Input.** A JSON body has at most {BODY_MAX_BYTES:,} bytes, is nested at most {DEPTH_MAX} deep and holds at
+most {ITEMS_MAX:,} values; no field stands in it twice, and no text holds NUL. Fields and parameters that an
+operation does not know are refused by name.
+
+**Answers.** Times are RFC 3339 in UTC. Every answer carries `X-Request-ID`. Errors are problem documents (RFC
+9457), whose [types](/problems) say what to do. What belongs to another organization is absent, like what never
+was.
+
+**Repeating.** A `POST` that creates or starts something takes an `Idempotency-Key`: the same key with the same
+request gives the first answer again, for 24 hours. Over a limit, `Retry-After` says when to come again."""
 
 SETTINGS: Mapping[str, Any] = {
     "API_TITLE": "Fairway",
@@ -60,25 +68,24 @@ def document(app: Flask) -> Api:
 
 def complete(api: Api, app: Flask) -> None:
     """Add to each operation what all have: an id, problems, headers, and the sign-in to those that need one."""
-    for path, method, operation, view in _operations(api, app):
-        is_guarded = getattr(view, "is_guarded", False)
-        operation["operationId"] = view.__name__
-        # flask-smorest's own errors; ours stand in their place.
-        foreign = [
-            status for status, one in operation["responses"].items() if status == "default" or "$ref" in one
-        ]
-        for status in foreign:
-            del operation["responses"][status]
-        if is_guarded:
-            operation["security"] = [{"bearer": []}]
-        for code in _common_problems(path, method, operation, is_guarded=is_guarded):
-            operation["responses"].setdefault(STATUSES[code], problem(code))
-        common_parts.add(operation, method, is_limited=limits.is_counted(path))
-    for described in api.spec._paths.values():  # noqa: SLF001 (as below)
-        common_parts.bound_path(described.get("parameters", ()))
+    found = list(_operations(api, app))
+    for one in found:
+        described = one.described
+        described["operationId"] = one.view.__name__
+        described["tags"] = [one.tag]
+        _leave_out_foreign_problems(described["responses"])
+        if one.is_guarded:
+            described["security"] = [{"bearer": []}]
+        for code in _common_problems(one):
+            described["responses"].setdefault(STATUSES[code], problem(code))
+        common_parts.add(described, one.method, is_limited=limits.is_counted(one.path))
+    spec = api.spec
+    for path in spec._paths.values():  # noqa: SLF001 (apispec offers no way to walk them)
+        common_parts.bound_path(path.get("parameters", ()))
+    spec._tags[:] = [{"name": tag} for tag in sorted({one.tag for one in found}, key=_rank)]  # noqa: SLF001 (as above)
     for unused in ("Error", "PaginationMetadata"):
-        api.spec.components.schemas.pop(unused, None)
-    api.spec.components.responses.clear()
+        spec.components.schemas.pop(unused, None)
+    spec.components.responses.clear()
 
 
 def errors(*codes: str) -> dict[str, Any]:
@@ -102,24 +109,51 @@ def problem(code: str) -> dict[str, Any]:
     return {"description": TITLES[code], "content": content}
 
 
-def _operations(api: Api, app: Flask) -> Iterator[tuple[str, str, dict[str, Any], Any]]:
-    paths = api.spec._paths  # noqa: SLF001 (apispec offers no way to walk them)
+class _Operation(NamedTuple):
+    """An operation of the document with the view that does it."""
+
+    path: str
+    method: str
+    described: dict[str, Any]
+    view: Any
+    tag: str
+
+    @property
+    def is_guarded(self) -> bool:
+        """Tell whether it needs a sign-in."""
+        return getattr(self.view, "is_guarded", False)
+
+
+def _operations(api: Api, app: Flask) -> Iterator[_Operation]:
+    paths = api.spec._paths  # noqa: SLF001 (as above)
     for rule in app.url_map.iter_rules():
         path = re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule)
-        for method, operation in paths.get(path, {}).items():
+        for method, described in paths.get(path, {}).items():
             if method.upper() in (rule.methods or ()):
-                yield path, method, operation, app.view_functions[rule.endpoint]
+                family: Any = app.blueprints[rule.endpoint.rsplit(".", 1)[0]]
+                yield _Operation(path, method, described, app.view_functions[rule.endpoint], family.tag)
 
 
-def _common_problems(path: str, method: str, operation: Mapping[str, Any], *, is_guarded: bool) -> Iterator[str]:
+def _rank(tag: str) -> tuple[bool, bool, str]:
+    """Sort what tenants do before what operators do, and what everybody may look at last."""
+    return tag == "Platform", tag.startswith("Operators"), tag
+
+
+def _leave_out_foreign_problems(responses: dict[str, Any]) -> None:
+    """Leave out flask-smorest's own errors; ours stand in their place."""
+    for status in [status for status, one in responses.items() if status == "default" or "$ref" in one]:
+        del responses[status]
+
+
+def _common_problems(one: _Operation) -> Iterator[str]:
     yield from ("method-not-allowed", "not-acceptable", "invalid", "internal")
-    if path != "/healthz" and not path.startswith("/problems/"):
+    if one.path != "/healthz" and not one.path.startswith("/problems"):
         yield "unavailable"
-    if limits.is_counted(path):
+    if limits.is_counted(one.path):
         yield "too-many-requests"
-    if is_guarded:
+    if one.is_guarded:
         yield from ("unauthenticated", "forbidden")
-    if "{" in path:
+    if "{" in one.path:
         yield "not-found"
-    if method == "post" and "requestBody" in operation:
+    if one.method in {"post", "patch", "put"} and "requestBody" in one.described:
         yield from ("not-parseable", "too-large", "wrong-media-type")

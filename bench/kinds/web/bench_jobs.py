@@ -12,7 +12,7 @@ from web.contract.json_bodies import Blueprint
 from web.contract.services import services
 from web.jobs import JobSchema, accepted_headers, dump
 
-blueprint = Blueprint("bench", __name__, description="For benchmarks")
+blueprint = Blueprint("bench", __name__, description="For benchmarks", tag="Benchmarks")
 
 
 class Asked(ma.Schema):
