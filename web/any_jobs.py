@@ -18,7 +18,6 @@ from web.contract.idempotency import once
 from web.contract.instants import Instant
 from web.contract.json_bodies import Blueprint
 from web.contract.paging import PageQuery
-from web.contract.paths import known_id
 from web.contract.services import services
 from web.contract.shapes import page_of
 from web.job_document import EXAMPLE as JOB
@@ -88,27 +87,27 @@ def list_any_jobs(query: dict[str, Any]) -> Response:
     return paging.page(who, query, found, dump=lambda record: shown[record.id], place=lambda record: record.id)
 
 
-@blueprint.route(f"{_HERE}/<string:job_id>", methods=["GET"])
+@blueprint.route(f"{_HERE}/<id:job_id>", methods=["GET"])
 @requires("operator")
 @blueprint.response(200, AnyJobSchema, example=ANY_JOB)
 def get_any_job(job_id: str) -> Response:
     """Show a job of any organization; what it was asked is withheld."""
-    record = fleet.job(services(), known_id(job_id, "job"))
+    record = fleet.job(services(), job_id)
     return replies.one(_any_job(record, show(services().lanes, record)))
 
 
-@blueprint.route(f"{_HERE}/<string:job_id>/retry", methods=["POST"])
+@blueprint.route(f"{_HERE}/<id:job_id>/retry", methods=["POST"])
 @requires("operator")
 @blueprint.response(202, AnyJobSchema, example=ANY_JOB | {"state": "queued", "run": 2})
 @blueprint.doc(parameters=[idempotency.PARAMETER], responses=openapi.errors("conflict"))
 def retry_any_job(job_id: str) -> Response:
     """Start a fresh run of anybody's failed or cancelled job."""
     used = once("operations.retry", scope=caller().org_id, request_parts=[job_id], answer=_accepted)
-    given = _accepted(fleet.retry(services(), actor(), known_id(job_id, "job"), once=used))
+    given = _accepted(fleet.retry(services(), actor(), job_id, once=used))
     return replies.one(given.body, status=given.status, headers=given.headers)
 
 
-@blueprint.route(f"{_HERE}/<string:job_id>/cancel", methods=["POST"])
+@blueprint.route(f"{_HERE}/<id:job_id>/cancel", methods=["POST"])
 @requires("operator")
 @blueprint.response(200, AnyJobSchema, example=ANY_JOB | {"state": "cancelled"}, description="It is cancelled")
 @blueprint.alt_response(
@@ -120,7 +119,7 @@ def retry_any_job(job_id: str) -> Response:
 @blueprint.doc(responses=openapi.errors("conflict"))
 def cancel_any_job(job_id: str) -> Response:
     """Cancel anybody's job, or ask it to stop at its next checkpoint."""
-    record = fleet.cancel(services(), actor(), known_id(job_id, "job"))
+    record = fleet.cancel(services(), actor(), job_id)
     if record.is_final:
         return replies.one(_any_job(record, dump(record)))
     return replies.one(_any_job(record, dump(record)), status=202, headers=_look_here(record))

@@ -23,7 +23,6 @@ from common.services import Services
 from web.contract.authentication import ANYONE, caller, requires
 from web.contract.json_bodies import Blueprint
 from web.contract.limits import a_look
-from web.contract.paths import known_id
 from web.contract.places import FULL_RETRY_S, Places, places
 from web.contract.services import services
 from web.job_document import EXAMPLE, progress_document
@@ -43,8 +42,18 @@ _LAST_EVENT_ID = {
     "name": "Last-Event-ID",
     "in": "header",
     "required": False,
-    "schema": {"type": "string", "maxLength": 64},
-    "description": "the id of the last event that was seen: what came after it is sent",
+    "schema": {"type": "string"},
+    "description": "the id of the last event that was seen: what came after it is sent; ignored if not ours",
+}
+_EVENT = {
+    "type": "object",
+    "description": "one event",
+    "required": ["id", "event", "data"],
+    "properties": {
+        "id": {"type": "string", "description": "for `Last-Event-ID`"},
+        "event": {"enum": ["state", "progress"]},
+        "data": {"type": "string", "description": "JSON: of `state` the job, of `progress` its progress"},
+    },
 }
 _EXAMPLE = (
     f"retry: {RECONNECT_MS}\n\n"
@@ -55,10 +64,10 @@ _EXAMPLE = (
 )
 
 
-@blueprint.route("/v1/jobs/<string:job_id>/events", methods=["GET"])
+@blueprint.route("/v1/jobs/<id:job_id>/events", methods=["GET"])
 @a_look
 @requires(*ANYONE, "job")
-@blueprint.response(200, {"type": "string"}, content_type=MEDIA_TYPE, example=_EXAMPLE)
+@blueprint.response(200, _EVENT, content_type=MEDIA_TYPE, example=_EXAMPLE)
 @blueprint.alt_response(204, description="The job has ended, and `Last-Event-ID` says that the caller knows how")
 @blueprint.doc(parameters=[_LAST_EVENT_ID])
 def stream_job_events(job_id: str) -> Response:
@@ -70,7 +79,7 @@ def stream_job_events(job_id: str) -> Response:
     who = caller()
     if who.role == "job" and who.only_job != job_id:
         raise NotFound("There is no such job.")
-    record = services().jobs.get(who.org_id, known_id(job_id, "job"))
+    record = services().jobs.get(who.org_id, job_id)
     known = _Known.read(request.headers.get("Last-Event-ID", ""))
     if known is not None and record.is_final and known.mark == _mark(record):
         return Response(status=204)

@@ -17,7 +17,6 @@ from web.contract.json_bodies import Blueprint
 from web.contract.limits import a_look
 from web.contract.long_polls import wait_for
 from web.contract.paging import PageQuery
-from web.contract.paths import known_id
 from web.contract.services import services
 from web.job_document import ACCEPTED_EXAMPLE, EXAMPLE, RETRY_AFTER_S, JobPage, JobSchema, accepted_headers, dump
 from web.standings import show, show_all
@@ -64,7 +63,7 @@ def list_jobs(query: dict[str, Any]) -> Response:
     return paging.page(who, query, found, dump=lambda record: shown[record.id], place=lambda record: record.id)
 
 
-@blueprint.route("/v1/jobs/<string:job_id>", methods=["GET"])
+@blueprint.route("/v1/jobs/<id:job_id>", methods=["GET"])
 @a_look
 @requires(*ANYONE, "job")
 @blueprint.arguments(WaitQuery, location="query")
@@ -79,7 +78,7 @@ def get_job(query: dict[str, Any], job_id: str) -> Response:
     return replies.one(show(services().lanes, record), headers=headers)
 
 
-@blueprint.route("/v1/jobs/<string:job_id>/cancel", methods=["POST"])
+@blueprint.route("/v1/jobs/<id:job_id>/cancel", methods=["POST"])
 @requires(*ANYONE)
 @blueprint.response(200, JobSchema, example=EXAMPLE | {"state": "cancelled"}, description="It is cancelled")
 @blueprint.alt_response(
@@ -91,13 +90,13 @@ def get_job(query: dict[str, Any], job_id: str) -> Response:
 @blueprint.doc(responses=openapi.errors("conflict"))
 def cancel_job(job_id: str) -> Response:
     """Cancel a job that waits, or ask a running one to stop at its next checkpoint."""
-    record = services().submitter.cancel(caller().org_id, known_id(job_id, "job"))
+    record = services().submitter.cancel(caller().org_id, job_id)
     if record.is_final:
         return replies.one(dump(record))
     return replies.one(dump(record), status=202, headers=accepted_headers(record))
 
 
-@blueprint.route("/v1/jobs/<string:job_id>/retry", methods=["POST"])
+@blueprint.route("/v1/jobs/<id:job_id>/retry", methods=["POST"])
 @requires(*ANYONE)
 @blueprint.response(202, JobSchema, example=ACCEPTED_EXAMPLE | {"run": 2})
 @blueprint.doc(parameters=[idempotency.PARAMETER], responses=openapi.errors("conflict"))
@@ -110,14 +109,14 @@ def retry_job(job_id: str) -> Response:
         request_parts=[job_id],
         answer=lambda record: Answer(202, dump(record), accepted_headers(record)),
     )
-    record = services().submitter.retry(who.org_id, known_id(job_id, "job"), once=used)
+    record = services().submitter.retry(who.org_id, job_id, once=used)
     return replies.one(dump(record), status=202, headers=accepted_headers(record))
 
 
 def _find(who: Caller, job_id: str) -> JobRecord:
     if who.role == "job" and who.only_job != job_id:
         raise NotFound("There is no such job.")
-    return services().jobs.get(who.org_id, known_id(job_id, "job"))
+    return services().jobs.get(who.org_id, job_id)
 
 
 def _wait_for_change(who: Caller, seen: JobRecord, wait_s: int) -> JobRecord:

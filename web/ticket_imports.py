@@ -18,7 +18,6 @@ from web.contract.authentication import caller, requires
 from web.contract.idempotency import once
 from web.contract.json_bodies import Blueprint
 from web.contract.paging import PageQuery
-from web.contract.paths import known_id
 from web.contract.services import services
 from web.contract.shapes import Shape, page_of
 from web.contract.uploads import FIELD_MAX_BYTES, Upload, receive
@@ -94,14 +93,14 @@ def import_tickets() -> Response:
     return replies.one(dump(record), status=202, headers=accepted_headers(record))
 
 
-@blueprint.route("/v1/tickets/imports/<string:job_id>/refused-rows", methods=["GET"])
+@blueprint.route("/v1/tickets/imports/<id:job_id>/refused-rows", methods=["GET"])
 @requires("admin", "member")
 @blueprint.arguments(PageQuery, location="query")
 @blueprint.response(200, RefusedRowPage, example={"items": [_REFUSED_EXAMPLE], "next_cursor": None})
 def list_refused_rows(query: dict[str, Any], job_id: str) -> Response:
     """List the rows of an import that were refused, in the order of the file."""
     who = caller()
-    if services().jobs.get(who.org_id, known_id(job_id, "import")).kind != ImportFile.name:
+    if services().jobs.get(who.org_id, job_id).kind != ImportFile.name:
         raise NotFound("There is no such import.")
     where: dict[str, Any] = {"job_id": job_id}
     after = paging.position(who, query, _read_place)

@@ -17,7 +17,6 @@ from web.contract.authentication import caller, requires
 from web.contract.instants import Instant
 from web.contract.json_bodies import Blueprint
 from web.contract.paging import PageQuery
-from web.contract.paths import known_id
 from web.contract.services import services
 from web.contract.shapes import Shape, instant, links, page_of
 from web.ticket_import_form import SOURCE_MAX_CHARS
@@ -99,12 +98,12 @@ def list_tickets(query: dict[str, Any]) -> Response:
     return paging.page(who, query, found, dump=public, place=lambda one: [rfc3339(one["created_at"]), one["_id"]])
 
 
-@blueprint.route("/v1/tickets/<string:ticket_id>", methods=["GET"])
+@blueprint.route("/v1/tickets/<id:ticket_id>", methods=["GET"])
 @requires("admin", "member")
 @blueprint.response(200, TicketSchema, example=EXAMPLE)
 def get_ticket(ticket_id: str) -> Response:
     """Show a ticket."""
-    found = services().scope(caller().org_id)[TICKETS].find_one({"_id": known_id(ticket_id, "ticket")})
+    found = services().scope(caller().org_id)[TICKETS].find_one({"_id": ticket_id})
     if found is None:
         raise NotFound("There is no such ticket.")
     return replies.one(public(found))

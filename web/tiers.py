@@ -14,7 +14,6 @@ from web.contract.authentication import actor, caller, requires
 from web.contract.json_bodies import Blueprint
 from web.contract.limits import QUOTA_MAX
 from web.contract.paging import PageQuery
-from web.contract.paths import known_id
 from web.contract.services import services
 from web.contract.shapes import Shape, instant, page_of
 
@@ -102,16 +101,16 @@ def list_organizations(query: dict[str, Any]) -> Response:
     return paging.page(who, query, found, dump=_organization, place=lambda one: one.org_id)
 
 
-@blueprint.route(f"{_HERE}/organizations/<string:org_id>", methods=["GET"])
+@blueprint.route(f"{_HERE}/organizations/<id:org_id>", methods=["GET"])
 @requires("operator")
 @blueprint.response(200, OrganizationSchema, example=ORGANIZATION)
 def get_any_organization(org_id: str) -> Response:
     """Show an organization; the ETag is for changing its tier."""
-    found = services().registry.get(OrgId(known_id(org_id, "organization")), fresh=True)
+    found = services().registry.get(OrgId(org_id), fresh=True)
     return replies.one(_organization(found), version=found.version)
 
 
-@blueprint.route(f"{_HERE}/organizations/<string:org_id>", methods=["PATCH"])
+@blueprint.route(f"{_HERE}/organizations/<id:org_id>", methods=["PATCH"])
 @requires("operator")
 @blueprint.arguments(TierOf)
 @blueprint.response(200, OrganizationSchema, example=ORGANIZATION | {"tier": "standard"})
@@ -120,7 +119,7 @@ def get_any_organization(org_id: str) -> Response:
 )
 def change_organization(asked: dict[str, Any], org_id: str) -> Response:
     """Give an organization another tier: at once for its jobs, within seconds for its requests."""
-    was = services().registry.get(OrgId(known_id(org_id, "organization")), fresh=True)
+    was = services().registry.get(OrgId(org_id), fresh=True)
     preconditions.must_match(was.version)
     changed = fleet.set_tier(services(), actor(), was, asked["tier"])
     return replies.one(_organization(changed), version=changed.version)

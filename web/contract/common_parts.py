@@ -9,21 +9,21 @@ _TRACEPARENT = {
     "name": "traceparent",
     "in": "header",
     "required": False,
-    "schema": {"type": "string", "maxLength": 55},
-    "description": "W3C trace context: the trace goes on in the job that this request starts",
+    "schema": _TEXT,
+    "description": "W3C trace context: the trace goes on in the job that is started; ignored if malformed",
 }
 _REQUEST_ID = {
     "name": "X-Request-ID",
     "in": "header",
     "required": False,
-    "schema": {"type": "string", "pattern": "^[A-Za-z0-9._:-]{1,128}$"},
-    "description": "taken if it has this form, made if not; echoed, logged, and stored with the job",
+    "schema": _TEXT,
+    "description": "taken if it is `^[A-Za-z0-9._:-]{1,128}$`, made if not; echoed, logged, stored with the job",
 }
 _IF_NONE_MATCH = {
     "name": "If-None-Match",
     "in": "header",
     "required": False,
-    "schema": {"type": "string", "maxLength": 1_000},
+    "schema": _TEXT,
     "description": "the ETag that the caller has; 304 if it still holds",
 }
 _ECHO = {"X-Request-ID": {"schema": _TEXT}}
@@ -44,13 +44,11 @@ _LINK = {"Link": {"schema": _TEXT, "description": 'the next page, rel="next"; ab
 _REPLAYED = {"Idempotency-Replayed": {"schema": {"const": "true"}, "description": "the first answer again"}}
 
 
-_UUIDS = {"job_id", "org_id", "ticket_id"}
-
-
 def bound_path(parameters: Sequence[dict[str, Any]]) -> None:
     """Say how the parts of a path look; what looks otherwise is 404."""
     for one in parameters:
-        one["schema"] |= {"format": "uuid"} if one["name"] in _UUIDS else {"maxLength": 1_000}
+        if "format" not in one["schema"]:
+            one["schema"]["maxLength"] = 1_000
 
 
 def add(operation: dict[str, Any], method: str, *, is_limited: bool) -> None:

@@ -21,7 +21,7 @@ PARAMETER = {
     "name": HEADER,
     "in": "header",
     "required": False,
-    "schema": {"type": "string", "minLength": 1, "maxLength": 257},
+    "schema": {"type": "string", "pattern": "^[!-~]{1,255}$"},
     "description": "1 to 255 visible ASCII characters; the same key and request give the first answer again",
 }
 """The header as the document shows it."""
@@ -33,7 +33,7 @@ def key() -> str | None:
     if not given:
         return None
     quoted = _QUOTED.match(given[0])
-    found = re.sub(r"\\(.)", r"\1", quoted[1]) if quoted else given[0]
+    found = re.sub(r"\\(.)", r"\1", quoted[1]) if quoted and quoted[1] else given[0]
     if len(given) != 1 or not _KEY.match(found):
         raise Invalid(
             "An Idempotency-Key has 1 to 255 visible ASCII characters.",

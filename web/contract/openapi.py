@@ -8,7 +8,7 @@ import marshmallow as ma
 from flask import Flask
 from flask_smorest import Api
 
-from web.contract import common_parts, limits
+from web.contract import common_parts, limits, paths
 from web.contract.json_bodies import BODY_MAX_BYTES, DEPTH_MAX, ITEMS_MAX
 from web.contract.problems import MEDIA_TYPE, STATUSES, TITLES
 from web.contract.shapes import Shape
@@ -62,6 +62,7 @@ def document(app: Flask) -> Api:
     app.config.update(SETTINGS)
     api = Api(app)
     api.ERROR_SCHEMA = Problem
+    paths.register(app, api)
     api.spec.components.schema("Problem", schema=Problem)
     return api
 

@@ -369,7 +369,7 @@ def test_the_document_describes_every_operation_and_its_problems(anonymous: Flas
         if method != "parameters"
     }
     served = {
-        (method, rule.rule.replace("<string:", "{").replace(">", "}"))
+        (method, rule.rule.replace("<string:", "{").replace("<id:", "{").replace(">", "}"))
         for rule in app.url_map.iter_rules()
         for method in rule.methods - {"HEAD", "OPTIONS"}
         if rule.rule != "/openapi.json"
