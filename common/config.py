@@ -42,6 +42,7 @@ class Settings(BaseSettings):
     heartbeat_s: float = Field(
         15, ge=0.1, le=60, description="how often a stream gives a sign of life, and looks again"
     )
+    stream_s: float = Field(3600, ge=0.1, le=86_400, description="how long a stream lasts; its client comes back")
     flower_port: int = Field(5555, ge=1, le=65535)
     metrics_host: str = "127.0.0.1"
     metrics_port: int = Field(9464, ge=0, le=65535, description="0: this process serves no metrics")

@@ -32,7 +32,6 @@ from web.standings import show
 blueprint = Blueprint("job events", __name__, tag="Jobs")
 
 MEDIA_TYPE = "text/event-stream"
-LASTS_S = 3600.0
 FIRST_LOOK_S = 3 * GAP_S
 WITHOUT_REDIS_S = 5.0
 RECONNECT_MS = 2_000
@@ -134,8 +133,10 @@ class _Stream:
             waiting.rise()
             raise
         self._entry = self._subscription.after
-        token_lasts_s = who.expires_at - made.clock.now().timestamp() if who.expires_at is not None else LASTS_S
-        self._ends_at = time.monotonic() + max(0.0, min(LASTS_S, token_lasts_s))
+        lasts_s = made.settings.stream_s
+        if who.expires_at is not None:
+            lasts_s = max(0.0, min(lasts_s, who.expires_at - made.clock.now().timestamp()))
+        self._ends_at = time.monotonic() + lasts_s
 
     def __iter__(self) -> Iterator[bytes]:
         try:

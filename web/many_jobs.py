@@ -14,6 +14,7 @@ from common.jobs.many import COUNT_MOST, STATES_OF, Many
 from common.jobs.retry_many import RetryMany
 from web.contract import idempotency, openapi, replies
 from web.contract.authentication import ANYONE, actor, caller, requires
+from web.contract.flags import Flag
 from web.contract.idempotency import once
 from web.contract.instants import Instant
 from web.contract.json_bodies import Blueprint
@@ -40,9 +41,7 @@ class ManySchema(ma.Schema):
     """A change of many jobs."""
 
     filter = ma.fields.Nested(FilterSchema, required=True)
-    dry_run = ma.fields.Boolean(
-        load_default=False, truthy={True}, falsy={False}, metadata={"description": "only count"}
-    )
+    dry_run = Flag(load_default=False, metadata={"description": "only count"})
 
 
 class Counted(Shape):

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
+from pymongo import ReturnDocument
+
 from common.clock import Clock
 from common.errors import NotFound, Unavailable
 from common.ids import PLATFORM, OrgId, is_id
@@ -48,15 +50,20 @@ class Steering:
     def pauses(self) -> list[Pause]:
         """List what is paused."""
         found = self._state.find({"_id": {"$gte": "pause:", "$lt": "pause;"}})
-        return [Pause(one["what"], one["name"], one["since"], one["by"]) for one in found]
+        return [_pause(one) for one in found]
 
     def pause(self, what: What, name: str, *, by: str) -> Pause:
         """Begin no more of a queue's, a kind's or an organization's jobs. Raises `NotFound`."""
         self.must_exist(what, name)
         made = {"what": what, "name": name, "since": self._clock.now(), "by": by}
-        self._state.update_one({"_id": f"pause:{what}:{name}"}, {"$setOnInsert": made}, upsert=True)
+        found: Any = self._state.find_one_and_update(
+            {"_id": {"$eq": f"pause:{what}:{name}"}},
+            {"$setOnInsert": made},
+            upsert=True,
+            return_document=ReturnDocument.AFTER,  # as it is now: another may resume it before we look
+        )
         self._soon(lambda: self._apply(what, name))
-        return next(one for one in self.pauses() if (one.what, one.name) == (what, name))
+        return _pause(found)
 
     def resume(self, what: What, name: str) -> None:
         """Let the jobs go on. Raises `NotFound`, also if it is not paused."""
@@ -142,3 +149,7 @@ class Steering:
             attempt()
         except Unavailable:
             SWALLOWED.labels("steering").inc()
+
+
+def _pause(document: Mapping[str, Any]) -> Pause:
+    return Pause(document["what"], document["name"], document["since"], document["by"])

@@ -50,7 +50,7 @@ def test_a_deferred_job_is_offered_in_time(fleet: Fleet) -> None:
             starts[line.job_id].append(line.at)
     # From the handler's own first line to its next: two ends and a claim are in it besides.
     late = sorted(second - first - wait_s for first, second in starts.values())
-    print(f"offered late, in ms: {[round(1000 * one) for one in late]}")  # noqa: T201 (shown by -s, and on a failure)
+    print(f"offered late, in ms: {[round(1000 * one) for one in late]}")
     assert late[0] > -0.01
     # On a machine that does other things too, some are late; a poll each second would leave one of ten in time.
     assert late[len(late) // 2] <= LATE_AT_MOST_S, late

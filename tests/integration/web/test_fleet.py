@@ -1,6 +1,7 @@
 """Operators see and steer queues, workers, jobs, organizations and tiers; every change is audited."""
 
 import json
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -115,6 +116,22 @@ def test_a_paused_kind_or_organization_lets_others_pass(
 
     assert operator("POST", f"{HERE}/{plural}/{name}/resume").status_code == 200
     assert slot.step().id == job.id
+
+
+def test_pausing_and_resuming_at_the_same_time_are_both_answered(operator: Member, app: Flask) -> None:
+    answers: list[int] = []
+
+    def ask(verb: str) -> None:
+        own = Member(app.test_client(), operator.org_id, operator.token)
+        answers.extend(own("POST", f"/v1/operations/queues/tickets/{verb}").status_code for _ in range(15))
+
+    threads = [threading.Thread(target=ask, args=(verb,)) for verb in ("pause", "resume") * 4]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert set(answers) <= {200, 404}
 
 
 def test_a_pause_outlives_redis(operator: Member, admin: Member, services: Services, slot: Slot) -> None:

@@ -1,0 +1,47 @@
+"""The whole document, fuzzed by schemathesis as everybody who may ask, with a fixed seed and a fresh one."""
+
+import secrets
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.fuzz.conftest import Target
+
+HERE = Path(__file__).parent
+ROLES = ("nobody", "member", "admin", "operator")
+FIXED = 20260131
+WITHIN_S = 1_500
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_a_short_run_finds_nothing(target: Target, role: str) -> None:
+    fuzz(target, role, examples=3, seed=FIXED)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [pytest.param(FIXED, id="fixed"), pytest.param(None, id="fresh")])
+@pytest.mark.parametrize("role", ROLES)
+def test_a_long_run_finds_nothing(target: Target, role: str, seed: int | None) -> None:
+    fuzz(target, role, examples=100, seed=seed if seed is not None else secrets.randbelow(2**31))
+
+
+def fuzz(target: Target, role: str, *, examples: int, seed: int) -> None:
+    """Run schemathesis with every check; print its summary, and fail with what it found."""
+    token = target.tokens[role]
+    command = [
+        *(
+            Path(sys.executable).with_name("schemathesis"),
+            "--no-color",
+            "--config-file",
+            HERE / "schemathesis.toml",
+        ),
+        *("run", f"{target.url}/openapi.json", "--workers", "2", "--continue-on-failure"),
+        *("--max-examples", str(examples), "--seed", str(seed)),
+        *(("--header", f"Authorization: Bearer {token}") if token is not None else ()),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=WITHIN_S, cwd=HERE)
+    summary = done.stdout.split("= SUMMARY =", 1)[-1]
+    print(f"schemathesis as {role}, {examples} examples an operation, seed {seed}:{summary}")
+    assert done.returncode == 0, done.stdout[-20_000:] + done.stderr[-2_000:]
