@@ -3,6 +3,7 @@
 import functools
 import os
 from pathlib import Path
+from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, multiprocess, start_http_server
 from prometheus_client.registry import REGISTRY
@@ -23,8 +24,8 @@ RUN_SECONDS = Histogram("fairway_job_run_seconds", "How long handlers ran, by ki
 REFUSED_WRITES = Counter("fairway_writes_refused", "Writes refused because the lease was lost, by step", ["step"])
 DISPATCH_SECONDS = Histogram(
     "fairway_dispatch_seconds",
-    "From a job's being ready to its handler's running, by queue",
-    ["queue"],
+    "From a job's being ready to its handler's running, by queue and kind",
+    ["queue", "kind"],
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800),
 )
 RIDERS = Histogram(
@@ -32,6 +33,12 @@ RIDERS = Histogram(
 )
 LOSSES = Counter("fairway_job_losses", "Jobs whose worker died while it ran them, by kind", ["kind"])
 QUARANTINED = Counter("fairway_messages_quarantined", "Messages on our queues that were no carriers", ["queue"])
+JOBS = Gauge(
+    "fairway_jobs",
+    "Jobs that have not ended, by kind and state",
+    ["kind", "state"],
+    multiprocess_mode="mostrecent",
+)
 WAITING = Gauge("fairway_jobs_waiting", "Jobs in the lanes, by queue", ["queue"], multiprocess_mode="mostrecent")
 OLDEST_SECONDS = Gauge(
     "fairway_oldest_job_seconds",
@@ -74,7 +81,41 @@ LOCKS_LOST = Counter("fairway_locks_lost", "Locks that were lost while they were
 BREAKER_CHANGES = Counter("fairway_breaker_changes", "Changes of a circuit breaker's state, by new state", ["to"])
 BREAKER_REFUSALS = Counter("fairway_breaker_refusals", "Calls that an open circuit breaker refused")
 STREAMS = Gauge("fairway_streams_open", "Streams of jobs' changes that are open", multiprocess_mode="livesum")
-REQUESTS = Histogram("fairway_request_seconds", "Requests, by route and status", ["route", "status"])
+REQUESTS = Histogram(
+    "fairway_request_seconds", "Requests, by method, route and status", ["method", "route", "status"]
+)
+
+
+SLOW = Counter("fairway_slow_operations", "Operations slower than a second", ["server", "operation"])
+MONGO_CONNECTIONS = Gauge(
+    "fairway_mongo_connections", "Connections to MongoDB, by state", ["state"], multiprocess_mode="livesum"
+)
+REDIS_CONNECTIONS = Gauge(
+    "fairway_redis_connections",
+    "Connections to Redis, by server and state",
+    ["server", "state"],
+    multiprocess_mode="livesum",
+)
+PROCESS_CPU = Gauge(
+    "fairway_process_cpu_seconds", "Processor time of each process", ["process"], multiprocess_mode="liveall"
+)
+PROCESS_BYTES = Gauge(
+    "fairway_process_resident_bytes", "Memory of each process", ["process"], multiprocess_mode="liveall"
+)
+PROCESS_THREADS = Gauge(
+    "fairway_process_threads", "Threads of each process", ["process"], multiprocess_mode="liveall"
+)
+
+
+class _OfTheLiving(multiprocess.MultiProcessCollector):  # type: ignore[misc] # typed in parts only
+    """The figures of all processes; what a dead one said of itself is dropped first."""
+
+    def collect(self) -> Any:
+        for file in Path(os.environ[_DIRECTORY]).glob("gauge_live*_*.db"):
+            pid = int(file.stem.rsplit("_", 1)[-1])
+            if not Path("/proc", str(pid)).exists():
+                multiprocess.mark_process_dead(pid)
+        return super().collect()
 
 
 def serve(host: str, port: int) -> None:
@@ -84,7 +125,7 @@ def serve(host: str, port: int) -> None:
     registry = REGISTRY
     if _DIRECTORY in os.environ:
         registry = CollectorRegistry()
-        multiprocess.MultiProcessCollector(registry)
+        _OfTheLiving(registry)
     start_http_server(port, addr=host, registry=registry)
 
 

@@ -19,6 +19,7 @@ from common.coordination.lock import Lock
 from common.coordination.memory import RedisMemory
 from common.coordination.rate_limiter import RateLimiter
 from common.errors import Misconfigured, Unavailable
+from common.figures import Figures, PoolCounts
 from common.ids import OrgId
 from common.jobs.backlog import Backlog
 from common.jobs.children import CLOSINGS_INDEXES
@@ -33,6 +34,7 @@ from common.jobs.submit import Submitter
 from common.jobs.sweep import Sweep
 from common.keys import SecretKeys
 from common.organizations.tokens import Tokens
+from common.slow import SlowCommands, WatchedRedis
 from common.storage.blob_store import BlobStore
 from common.storage.folder import FolderBlobStore
 from common.tenancy.connection import check, connect
@@ -52,7 +54,8 @@ class Services:
         discover()
         self.settings = settings
         self.clock: Clock = clock or SystemClock()
-        self._mongo = connect(settings.mongo_url.get_secret_value(), process)
+        pool = PoolCounts()
+        self._mongo = connect(settings.mongo_url.get_secret_value(), process, [pool, SlowCommands()])
         self.broker = connect_redis(settings.broker_url.get_secret_value())
         self.shared = connect_redis(settings.redis_url.get_secret_value(), timeout_s=SHARED_TIMEOUT_S)
         indexes = {
@@ -73,6 +76,8 @@ class Services:
         self.lanes = Lanes(self.broker, tier_of=self._tier_of)
         self.steering = Steering(self.control, self.registry, self.tiers, self.lanes, self.clock)
         self.backlog = Backlog(self.lanes, self._most_waiting, self.clock)
+        clients = {"broker": self.broker, "shared": self.shared}
+        self.figures = Figures(process.split(":", 1)[0], pool, clients)
         self.live = Live(self.shared)
         self.streams = connect_redis(settings.redis_url.get_secret_value())
         self.jobs = JobStore(
@@ -167,6 +172,7 @@ class Services:
     def close(self) -> None:
         """Say what is left to say, and close the clients."""
         self.live.close()
+        self.figures.stop()
         self._mongo.close()
         self.broker.close()
         self.shared.close()
@@ -186,7 +192,7 @@ def _refuse_eviction(client: "redis.Redis", what: str, lost: str) -> None:
 
 def connect_redis(url: str, *, timeout_s: float = 3.0) -> "redis.Redis":
     """Make a client that answers or fails within seconds; a connection that went stale is tried once more."""
-    return redis.Redis.from_url(
+    return WatchedRedis.from_url(
         url,
         socket_timeout=timeout_s,
         socket_connect_timeout=min(2.0, timeout_s),

@@ -25,7 +25,9 @@ def application() -> Flask:
     _log_through(settings)
     stopping.notice()
     tracing.start("api")
-    return create_app(Services(settings, process="api"))
+    services = Services(settings, process="api")
+    services.figures.start()
+    return create_app(services)
 
 
 def main(settings: Settings) -> None:

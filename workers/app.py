@@ -83,6 +83,7 @@ def start_parent(**_: Any) -> None:
     services = Services(settings, process=f"worker:{_post.queue}")
     _parent = Parent(services, _slots, queue=_post.queue, worker=_post.worker, size=_post.size)
     _parent.start()
+    services.figures.start()
     metrics.serve(settings.metrics_host, settings.metrics_port)
 
 
@@ -116,6 +117,7 @@ def set_up_child(**_: Any) -> None:
     slot = _slots[current_process().index]
     holding = Holding(slot)
     services = Services(current(), process=f"worker:{_post.queue}:child")
+    services.figures.start()
     events = JobEvents(app, _post.worker, services.broker)
     clerk = Clerk(services.jobs, services.lanes, events, services.clock, holding.remove)
     clerk.start()

@@ -109,7 +109,7 @@ def _run(place: Place, claimed: Claimed) -> None:
     place.holding.begin(claimed)
     place.events.started(claimed)
     waited_s = (place.services.clock.now() - claimed.ready_at).total_seconds()
-    DISPATCH_SECONDS.labels(place.queue).observe(max(0.0, waited_s))
+    DISPATCH_SECONDS.labels(place.queue, claimed.kind).observe(max(0.0, waited_s))
     started = time.perf_counter()
     outcome = run(claimed, Context(place.services, claimed, signals))
     place.clerk.put(Ended(claimed, outcome, time.perf_counter() - started))

@@ -52,6 +52,7 @@ def main(settings: Settings) -> None:
     services = Services.open(settings, process="sweeper")
     services.prepare()
     metrics.serve(settings.metrics_host, settings.metrics_port)
+    services.figures.start()
     log.info("sweeper.ready", every_s=settings.sweep_s)
     sweep_until(stopped, services)
     services.close()

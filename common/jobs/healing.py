@@ -85,6 +85,11 @@ class Healing(Records):
         ]
         return {one["_id"]: one["count"] for one in self._soon.aggregate(steps, hint="leases")}
 
+    def kinds_running(self, most: int = 100_000) -> list[str]:
+        """Name the kind of each job that is run."""
+        found = self._soon.find({"state": "running"}, {"kind": 1}).hint("leases").limit(most)
+        return [one["kind"] for one in found]
+
     def of_anyone(self, job_id: str) -> JobRecord:
         """Return a job whosever it is: for operators. Raises `NotFound`."""
         document = self._jobs.find_one({"_id": {"$eq": job_id}})

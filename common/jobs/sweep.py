@@ -25,6 +25,7 @@ from pymongo.errors import DuplicateKeyError, OperationFailure
 from common.clock import Clock
 from common.errors import Unavailable
 from common.ids import new_id
+from common.jobs.census import Census
 from common.jobs.kind import queues
 from common.jobs.lanes import EPOCH, UNMEASURED, Lanes, hold_s
 from common.jobs.problems import problem_of_loss
@@ -105,6 +106,7 @@ class Sweep:
         self._rebuilding: Rebuild | None = None
         self._tiers_at = 0
         self._after = {"queued": "", "waiting": ""}
+        self._census = Census()
         self._compared_whole_at = clock.monotonic()
 
     def once(self) -> Swept:
@@ -225,6 +227,7 @@ class Sweep:
     def _compare_page(self, state: str) -> int:
         page = self._store.unfinished(state, self._after[state], PAGE)
         self._after[state] = page[-1]["_id"] if len(page) == PAGE else ""
+        self._census.count(state, [one["kind"] for one in page], is_whole=len(page) < PAGE)
         if state == "queued" and len(page) < PAGE:
             self._compared_whole_at = self._clock.monotonic()
         by_queue = defaultdict(list)
@@ -252,6 +255,7 @@ class Sweep:
 
     def _publish(self) -> None:
         SWEEP_LAG.set(self._clock.monotonic() - self._compared_whole_at)
+        self._census.count("running", self._store.kinds_running(), is_whole=True)
         for queue in queues():
             look = self._lanes.look(queue)
             WAITING.labels(queue).set(look.waiting)

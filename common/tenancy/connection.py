@@ -1,6 +1,6 @@
 """Clients of MongoDB, and the check that a server keeps what it acknowledges."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pymongo import MongoClient
@@ -16,10 +16,11 @@ OLDEST_WIRE_VERSION = 17
 _OURS = "fairway:"
 
 
-def connect(url: str, appname: str) -> "MongoClient[Any]":
+def connect(url: str, appname: str, listeners: Sequence[Any] = ()) -> "MongoClient[Any]":
     """Make a client that writes to a majority's journal and answers or fails within seconds.
 
-    What *url* says against that is overridden. Nothing is sent until it is used. Make it after a fork.
+    What *url* says against that is overridden; *listeners* are told of its commands and connections. Nothing is
+    sent until it is used. Make it after a fork.
     Raises `Misconfigured` for a text that is no address; it is not repeated, because it may hold a password.
     """
     try:
@@ -37,6 +38,7 @@ def connect(url: str, appname: str) -> "MongoClient[Any]":
             serverSelectionTimeoutMS=3_000,
             socketTimeoutMS=20_000,
             maxPoolSize=64,
+            event_listeners=list(listeners),
         )
     except (InvalidURI, ConfigurationError, ValueError) as error:
         raise Misconfigured(f"FAIRWAY_MONGO_URL is no address of MongoDB ({type(error).__name__}).") from None

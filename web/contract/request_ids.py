@@ -9,10 +9,12 @@ from flask import Flask, Response, g, request
 from common import tracing
 from common.ids import new_id
 from common.logs import get_logger
-from common.metrics import REQUESTS
+from common.metrics import REQUESTS, SLOW
+from common.slow import SLOW_S
 
 HEADER = "X-Request-ID"
 _SANE = re.compile(r"[A-Za-z0-9._:-]{1,128}\Z")
+_METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 _LOOKED_AT_OFTEN = {"/healthz", "/readyz"}
 log = get_logger()
 
@@ -41,7 +43,11 @@ def _echo(response: Response) -> Response:
     response.headers[HEADER] = g.get("request_id", "")
     took_s = time.perf_counter() - g.get("started", time.perf_counter())
     route = request.url_rule.rule if request.url_rule else "none"
-    REQUESTS.labels(route, response.status_code).observe(took_s)
+    method = request.method if request.method in _METHODS else "other"
+    REQUESTS.labels(method, route, response.status_code).observe(took_s)
     write = log.debug if route in _LOOKED_AT_OFTEN else log.info
     write("request", method=request.method, route=route, status=response.status_code, took_s=round(took_s, 4))
+    if took_s >= SLOW_S and not request.args.get("wait"):
+        SLOW.labels("http", route).inc()
+        log.warning("request.slow", method=request.method, route=route, took_s=round(took_s, 3))
     return response
