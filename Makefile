@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 PY := .venv/bin/python
 READY := .venv/.ready
-PARTS := common web workers deploy tests bench celeryconfig.py
+PARTS := common web workers client deploy tests bench celeryconfig.py
 FILE ?=
 PYTEST := $(PY) -m pytest
 
@@ -50,7 +50,7 @@ lock: $(READY) ## pin the newest versions in requirements*.txt
 		--no-emit-find-links --strip-extras --no-annotate --allow-unsafe -c requirements.txt \
 		-o requirements-dev.txt requirements-dev.in
 
-$(READY): requirements-dev.txt requirements.txt
+$(READY): requirements-dev.txt requirements.txt client/pyproject.toml
 	@python=$$(for name in python3.13 python3.12 python3.11 python3; do \
 		command -v $$name >/dev/null && $$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$name && break; \
 	done); \
@@ -58,4 +58,5 @@ $(READY): requirements-dev.txt requirements.txt
 	if ! $$python -c 'import venv, ensurepip' 2>/dev/null; then \
 		echo "$$python has no venv: apt-get install python3-venv"; exit 1; fi; \
 	echo "setting up .venv with $$python, once" && $$python -m venv .venv && \
-	$(PY) -m pip install -q --disable-pip-version-check -r requirements-dev.txt && touch $@
+	$(PY) -m pip install -q --disable-pip-version-check -r requirements-dev.txt \
+		&& $(PY) -m pip install -q --disable-pip-version-check --no-deps -e client && touch $@

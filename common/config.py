@@ -178,12 +178,16 @@ def load() -> Settings:
 def known_names() -> frozenset[str]:
     """Return the environment variables that this platform reads."""
     names = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields}
-    return frozenset(names | {f"{name}_FILE" for name in names})
+    return frozenset(names | {f"{name}_FILE" for name in names} | _CLIENTS)
 
 
 def unknown_names(environment: Any) -> list[str]:
     """List the variables under our prefix that nothing reads; a misspelt setting must not pass for a default."""
     return [name for name in environment if name.startswith(PREFIX) and name not in known_names()]
+
+
+_CLIENTS = {f"{PREFIX}API_{name}" for name in ("URL", "TOKEN", "PASSWORD")}
+"""What the command line of a client reads, on a machine where both run."""
 
 
 @cache

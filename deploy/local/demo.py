@@ -13,16 +13,17 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
-from typing import Any
 
-import httpx
+from fairway import Fairway, FairwayError, Job
+from fairway import Progress as JobProgress
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from common.config import Settings
-from common.errors import FairwayError, Misconfigured
+from common.errors import Misconfigured
 from deploy.local.sample_tickets import sample
 from deploy.local.servers import free_port
 from deploy.local.stack import Stack
@@ -30,10 +31,8 @@ from deploy.local.stack import Stack
 NAMES = ("Alder & Sons", "Birch Bank", "Cedar Care")
 ROWS = 20_000
 WITHIN_S = 150
-LOOK_EVERY_S = 0.1
 LISTED_MOST = 10_000
 VICTIM = "worker-tickets"
-_LATER = {httpx.codes.TOO_MANY_REQUESTS, httpx.codes.SERVICE_UNAVAILABLE}
 _SPEAKING = ("message", "text", "body", "content", "description")
 console = Console()
 
@@ -54,7 +53,7 @@ class Report:
     """How it went for one organization."""
 
     name: str
-    job: dict[str, Any]
+    job: Job
     listed: int
     """How many tickets the first pages list, at most `LISTED_MOST`."""
     took_s: float
@@ -154,7 +153,7 @@ def _import_all(stack: Stack, tasks: list[Task]) -> list[Report]:
             try:
                 bar = progress.add_task(task.name, total=None)
                 reports[task.name] = _import_one(stack.url, task, progress, bar, killer)
-            except (httpx.HTTPError, FairwayError, KeyError) as error:
+            except (FairwayError, KeyError, TypeError) as error:
                 failed.append(error)
 
         threads = [threading.Thread(target=run, args=(task,)) for task in tasks]
@@ -175,11 +174,11 @@ class _Killer:
         self._lock = threading.Lock()
         self._done = False
 
-    def look(self, job: dict[str, Any]) -> None:
+    def look(self, job: Job, shown: JobProgress) -> None:
         """Kill if this *job* is in the middle."""
         with self._lock:
-            done, total = job["progress"]["done"], job["progress"]["total"] or 0
-            if job["state"] == "running" and 0 < done < total and not self._done:
+            done, total = shown.done, shown.total or 0
+            if job.state == "running" and 0 < done < total and not self._done:
                 self._done = True
                 console.print(f"kill -9 of {VICTIM}, with all its processes, at row {done} of {total}")
                 self._stack.supervisor.kill(VICTIM)
@@ -187,69 +186,33 @@ class _Killer:
 
 def _import_one(url: str, task: Task, progress: Progress, bar: TaskID, killer: _Killer) -> Report:
     started = time.monotonic()
-    with httpx.Client(base_url=url, timeout=60) as client:
-        _sign_up(client, task.name)
-        job = _ask(
-            client,
-            "POST",
-            "/v1/tickets/imports",
-            files={"file": (task.filename, task.content)},
-            data={"mapping": json.dumps(task.mapping)},
-            headers={"Idempotency-Key": secrets.token_hex(8)},
-        )
-        while job["state"] not in {"succeeded", "failed", "cancelled"}:
-            if time.monotonic() - started > WITHIN_S:
-                break
-            job = _ask(client, "GET", job["links"]["self"])
-            progress.update(bar, completed=job["progress"]["done"], total=job["progress"]["total"])
-            killer.look(job)
-            time.sleep(LOOK_EVERY_S)
-        listed = _count_tickets(client)
-    return Report(task.name, job, listed, time.monotonic() - started, _faults(task, job, listed))
+    with _sign_up(url, task.name) as fairway, tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / task.filename
+        file.write_bytes(task.content)
+        job = fairway.import_tickets(file, mapping=task.mapping)
+        for event in fairway.follow(job.id, within_s=WITHIN_S):
+            job = event.job or job
+            shown = event.progress or job.progress
+            progress.update(bar, completed=shown.done, total=shown.total)
+            killer.look(job, shown)
+        seen = {ticket.id for ticket in islice(fairway.tickets(), LISTED_MOST)}
+    return Report(task.name, job, len(seen), time.monotonic() - started, _faults(task, job, len(seen)))
 
 
-def _sign_up(client: httpx.Client, name: str) -> None:
+def _sign_up(url: str, name: str) -> Fairway:
+    """Make an organization, and return what its admin asks with."""
     password, email = secrets.token_urlsafe(16), "admin@demo.example"
-    job = _ask(
-        client, "POST", "/v1/organizations", json={"name": name, "admin": {"email": email, "password": password}}
-    )
-    reader = {"Authorization": f"Bearer {job['job_token']}"}
-    while job["state"] not in {"succeeded", "failed"}:
-        job = _ask(client, "GET", f"{job['links']['self']}?wait=20", headers=reader)
-    credentials = {"organization": job["result"]["slug"], "email": email, "password": password}
-    token = _ask(client, "POST", "/v1/auth/token", json=credentials)["access_token"]
-    client.headers["Authorization"] = f"Bearer {token}"
+    with Fairway(url) as nobody:
+        made = nobody.sign_up(name, email=email, password=password)
+    with Fairway(url, token=made.job_token) as reader:
+        job = reader.wait(made.job.id, within_s=WITHIN_S)
+    return Fairway.signed_in(url, organization=job.result["slug"], email=email, password=password)
 
 
-def _ask(client: httpx.Client, method: str, path: str, **options: Any) -> Any:
-    """Return what the API answers; over a limit, or while it is busy, wait as long as it says and ask again."""
-    deadline = time.monotonic() + WITHIN_S
-    answer = client.request(method, path, **options)
-    while answer.status_code in _LATER and time.monotonic() < deadline:
-        time.sleep(float(answer.headers["Retry-After"]))
-        answer = client.request(method, path, **options)
-    if answer.is_error:
-        raise Misconfigured(f"{method} {answer.request.url}: {answer.status_code} {answer.text[:500]}")
-    return answer.json()
-
-
-def _count_tickets(client: httpx.Client) -> int:
-    """Count the tickets that the API lists, page by page, at most `LISTED_MOST`; one seen twice counts once."""
-    seen: set[str] = set()
-    cursor: str | None = None
-    while len(seen) < LISTED_MOST:
-        page = _ask(client, "GET", "/v1/tickets", params={"limit": 200} | ({"cursor": cursor} if cursor else {}))
-        seen |= {ticket["id"] for ticket in page["items"]}
-        cursor = page["next_cursor"]
-        if cursor is None:
-            break
-    return len(seen)
-
-
-def _faults(task: Task, job: dict[str, Any], listed: int) -> list[str]:
-    if job["state"] != "succeeded":
-        return [f"the job is {job['state']}: {job['error']}"]
-    result = job["result"]
+def _faults(task: Task, job: Job, listed: int) -> list[str]:
+    if job.state != "succeeded":
+        return [f"the job is {job.state}: {job.error}"]
+    result = job.result
     faults = [
         f"{name} is {result[name]}, not {count}"
         for name, count in (task.expected or {}).items()
@@ -277,7 +240,7 @@ def _table(reports: list[Report]) -> Table:
     ):
         table.add_column(heading, justify="left" if heading == "organization" else "right", no_wrap=True)
     for report in reports:
-        result = report.job["result"] or {}
+        result = report.job.result or {}
         counts = [str(result.get(name, "-")) for name in ("rows", "new", "repeated", "refused")]
         exact = "no" if report.faults else "yes"
         table.add_row(report.name, *counts, str(report.listed), f"{report.took_s:.1f}", exact)

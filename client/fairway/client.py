@@ -1,0 +1,205 @@
+"""The client: each method is one operation of the contract, or one way of waiting for a job."""
+
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import httpx
+
+from fairway.errors import NotInTime
+from fairway.events import Event, follow
+from fairway.models import Counted, Job, Kind, RefusedRow, SignedUp, Ticket
+from fairway.transport import Transport, new_key
+
+T = TypeVar("T")
+DEFAULT_URL = "http://127.0.0.1:8080"
+POLL_S = 20
+PAGE = 200
+DAY_S = 24 * 3600.0
+
+
+class Fairway:
+    """What one person or machine may do. Safe to use from several threads; close it, or use it in a `with`."""
+
+    def __init__(
+        self,
+        url: str = DEFAULT_URL,
+        *,
+        token: str | None = None,
+        renew: Callable[[], str] | None = None,
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
+        """Ask the API at *url* with *token*; *renew* makes another one when it no longer holds."""
+        self._token = token
+        self._renew = renew
+        self._transport = Transport(url, self._current_token, transport)
+
+    @classmethod
+    def signed_in(
+        cls,
+        url: str = DEFAULT_URL,
+        *,
+        organization: str | None,
+        email: str,
+        password: str,
+        transport: httpx.BaseTransport | None = None,
+    ) -> Self:
+        """Sign in, and again whenever the token is over; an operator leaves *organization* out."""
+        asked = {"email": email, "password": password} | ({"organization": organization} if organization else {})
+
+        def sign_in() -> str:
+            with Fairway(url, transport=transport) as nobody:
+                return nobody.sign_in(**asked)
+
+        return cls(url, token=sign_in(), renew=sign_in, transport=transport)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._transport.http.close()
+
+    # Organizations and people.
+
+    def sign_up(
+        self, name: str, *, email: str, password: str, slug: str | None = None, key: str | None = None
+    ) -> SignedUp:
+        """Make an organization with its first admin: both exist once the job has succeeded."""
+        body = {"name": name, "slug": slug, "admin": {"email": email, "password": password}}
+        found = self._start("/v1/organizations", key, json={k: v for k, v in body.items() if v is not None})
+        return SignedUp(job=Job.read(found), job_token=found.get("job_token"))
+
+    def sign_in(self, *, email: str, password: str, organization: str | None = None) -> str:
+        """Return an access token; it lasts fifteen minutes."""
+        body = {"organization": organization, "email": email, "password": password}
+        asked = {name: value for name, value in body.items() if value is not None}
+        token: str = self._transport.ask("POST", "/v1/auth/token", json=asked).json()["access_token"]
+        return token
+
+    # Jobs.
+
+    def kinds(self) -> Iterator[Kind]:
+        """Go through the kinds of job that may be submitted."""
+        return self._pages("/v1/kinds", Kind.read)
+
+    def submit(
+        self,
+        kind: str,
+        payload: Mapping[str, Any],
+        *,
+        run_at: str | None = None,
+        priority: int | None = None,
+        tags: Sequence[str] = (),
+        key: str | None = None,
+    ) -> Job:
+        """Submit a job; *run_at* is RFC 3339. With the same *key*, the same request starts nothing twice."""
+        body = {"payload": dict(payload), "run_at": run_at, "priority": priority, "tags": list(tags)}
+        asked = {name: value for name, value in body.items() if value not in (None, [])}
+        return Job.read(self._start(f"/v1/kinds/{kind}/jobs", key, json=asked))
+
+    def job(self, job_id: str, *, wait_s: int = 0) -> Job:
+        """Return a job; with *wait_s* (30 at most), at its next change of state."""
+        found = self._transport.ask("GET", f"/v1/jobs/{job_id}", query={"wait": wait_s or None})
+        return Job.read(found.json())
+
+    def jobs(
+        self, *, kind: str | None = None, state: str | None = None, since: str | None = None
+    ) -> Iterator[Job]:
+        """Go through the organization's jobs, newest first."""
+        return self._pages("/v1/jobs", Job.read, kind=kind, state=state, since=since)
+
+    def wait(self, job_id: str, *, within_s: float = DAY_S) -> Job:
+        """Return the job once it has ended. Raises `NotInTime`."""
+        ends_at = time.monotonic() + within_s
+        while not (job := self.job(job_id, wait_s=max(0, min(POLL_S, int(ends_at - time.monotonic()))))).is_final:
+            if time.monotonic() >= ends_at:
+                raise NotInTime(job_id, within_s)
+        return job
+
+    def follow(self, job_id: str, *, within_s: float = DAY_S) -> Iterator[Event]:
+        """Yield the job's changes until it has ended, over as many connections as it takes. Raises `NotInTime`."""
+        return follow(self._transport, job_id, within_s=within_s)
+
+    def cancel(self, job_id: str) -> Job:
+        """Cancel a job that waits, or ask a running one to stop at its next checkpoint."""
+        return Job.read(self._transport.ask("POST", f"/v1/jobs/{job_id}/cancel").json())
+
+    def retry(self, job_id: str, *, key: str | None = None) -> Job:
+        """Start a fresh run of a failed or cancelled job."""
+        return Job.read(self._start(f"/v1/jobs/{job_id}/retry", key))
+
+    def count_many(self, verb: str, which: Mapping[str, Any]) -> Counted:
+        """Count what `retry` or `cancel` (*verb*) by a filter would change."""
+        body = {"filter": dict(which), "dry_run": True}
+        path = {"retry": "/v1/jobs/retry", "cancel": "/v1/jobs/cancel"}[verb]
+        return Counted.read(self._transport.ask("POST", path, json=body).json())
+
+    def change_many(self, verb: str, which: Mapping[str, Any], *, key: str | None = None) -> Job:
+        """Retry or cancel all jobs that a filter finds (`kind`, `state`, `since`, `until`), as a job."""
+        path = {"retry": "/v1/jobs/retry", "cancel": "/v1/jobs/cancel"}[verb]
+        return Job.read(self._start(path, key, json={"filter": dict(which)}))
+
+    # Tickets.
+
+    def import_tickets(
+        self,
+        file: Path,
+        *,
+        mapping: Mapping[str, str] | None = None,
+        source: str | None = None,
+        key: str | None = None,
+    ) -> Job:
+        """Import a file of tickets, sent as it is read. *mapping* is ticket field to column."""
+        data = {"mapping": json.dumps(dict(mapping))} if mapping else {}
+        data |= {"source": source} if source is not None else {}
+        with file.open("rb") as content:
+            files = {"file": (file.name, content)}
+            return Job.read(self._start("/v1/tickets/imports", key, files=files, data=data))
+
+    def refused_rows(self, job_id: str) -> Iterator[RefusedRow]:
+        """Go through the rows that an import refused."""
+        return self._pages(f"/v1/tickets/imports/{job_id}/refused-rows", RefusedRow.read)
+
+    def tickets(
+        self,
+        *,
+        status: str | None = None,
+        source_id: str | None = None,
+        made_from: str | None = None,
+        made_to: str | None = None,
+    ) -> Iterator[Ticket]:
+        """Go through the organization's tickets, newest first; the instants bound `created_at`."""
+        bounds = {"from": made_from, "to": made_to}
+        return self._pages("/v1/tickets", Ticket.read, status=status, source_id=source_id, **bounds)
+
+    def ticket(self, ticket_id: str) -> Ticket:
+        """Return a ticket."""
+        return Ticket.read(self._transport.ask("GET", f"/v1/tickets/{ticket_id}").json())
+
+    def _start(self, path: str, key: str | None, **body: Any) -> dict[str, Any]:
+        headers = {"Idempotency-Key": key if key is not None else new_key()}
+        found: dict[str, Any] = self._transport.ask("POST", path, headers=headers, **body).json()
+        return found
+
+    def _pages(self, path: str, read: Callable[[Mapping[str, Any]], T], **query: Any) -> Iterator[T]:
+        cursor: str | None = None
+        while True:
+            asked = {**query, "limit": PAGE, "cursor": cursor}
+            page = self._transport.ask("GET", path, query=asked).json()
+            yield from map(read, page["items"])
+            if (cursor := page["next_cursor"]) is None:
+                return
+
+    def _current_token(self, renewed: bool) -> str | None:  # noqa: FBT001 (a question with one answer)
+        if renewed and self._renew is not None:
+            self._token = self._renew()
+        return self._token

@@ -1,0 +1,129 @@
+"""What the API shows, as frozen values; fields that this version does not know are left out."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, Literal, Self
+
+State = Literal["queued", "running", "waiting", "succeeded", "failed", "cancelled"]
+FINAL: frozenset[str] = frozenset({"succeeded", "failed", "cancelled"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Model:
+    """A thing that the API shows."""
+
+    @classmethod
+    def read(cls, document: Mapping[str, Any]) -> Self:
+        """Read the API's *document*. Raises `KeyError` if it lacks a field."""
+        return cls(**{field.name: document[field.name] for field in fields(cls)})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress(Model):
+    """How far a job is: *done* of *total* units (`None`: not known yet)."""
+
+    done: int
+    total: int | None
+    stage: str | None
+    percent: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job(Model):
+    """A job; instants are RFC 3339 in UTC, as the API gives them."""
+
+    id: str
+    kind: str
+    state: State
+    waiting_for: Mapping[str, Any] | None
+    priority: int
+    tags: Sequence[str]
+    progress: Progress
+    run: int
+    attempt: int
+    max_attempts: int
+    losses: int
+    created_at: str
+    run_at: str | None
+    started_at: str | None
+    finished_at: str | None
+    result: Any
+    error: Mapping[str, Any] | None
+    errors: Sequence[Mapping[str, Any]]
+    parent_id: str | None
+    request_id: str
+    cancel_requested: bool
+    links: Mapping[str, str]
+
+    @classmethod
+    def read(cls, document: Mapping[str, Any]) -> Self:
+        """Read the API's *document*."""
+        return super().read({**document, "progress": Progress.read(document["progress"])})
+
+    @property
+    def is_final(self) -> bool:
+        """Tell whether the job has ended."""
+        return self.state in FINAL
+
+
+@dataclass(frozen=True, kw_only=True)
+class SignedUp:
+    """The job that makes an organization, and the token that reads it (`None` for an operator)."""
+
+    job: Job
+    job_token: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Counted(Model):
+    """How many jobs a filter finds; *more* if not all were counted."""
+
+    count: int
+    more: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kind(Model):
+    """A kind of job that the caller may submit."""
+
+    kind: str
+    description: str
+    queue: str
+    priority: int
+    time_limit_s: float
+    max_attempts: int
+    payload_schema: Mapping[str, Any]
+    links: Mapping[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RefusedRow(Model):
+    """A row of a file that was not imported, and why."""
+
+    line: int
+    column: str | None
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ticket(Model):
+    """A ticket."""
+
+    id: str
+    source_id: str
+    external_id: str | None
+    customer_id: str | None
+    channel: str | None
+    subject: str | None
+    message: str
+    status: str
+    tags: Sequence[str]
+    attributes: Mapping[str, Any]
+    urgency: str | None
+    sentiment: str | None
+    requires_action: bool | None
+    classifier: str | None
+    created_at: str
+    updated_at: str
+    deleted_at: str | None
+    links: Mapping[str, str]

@@ -1,0 +1,89 @@
+"""One request and its answer: problems become errors, and what may help is tried again.
+
+Every POST that starts something goes out with an Idempotency-Key of its own, so that sending it once more, after
+an answer that never came, starts nothing twice.
+"""
+
+import secrets
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import httpx
+import stamina
+
+from fairway.errors import Problem, Unreachable
+
+ATTEMPTS = 8
+WITHIN_S = 120.0
+TIMEOUT = httpx.Timeout(10, read=60)
+_AGAIN = frozenset({429, 503})
+
+
+class Transport:
+    """Asks the API at *url*; *token* gives the credential, asked anew when one no longer holds."""
+
+    def __init__(
+        self, url: str, token: Callable[[bool], str | None], transport: httpx.BaseTransport | None = None
+    ) -> None:
+        self.http = httpx.Client(base_url=url, timeout=TIMEOUT, transport=transport)
+        self._token = token
+
+    def ask(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+        **body: Any,
+    ) -> httpx.Response:
+        """Return the answer of 2xx. Raises `Problem` or `Unreachable`."""
+        asked = {name: value for name, value in (query or {}).items() if value is not None}
+        sent = dict(headers or {})
+        try:
+            for attempt in stamina.retry_context(on=_wait, attempts=ATTEMPTS, timeout=WITHIN_S, wait_max=15):
+                with attempt:
+                    return self._send(method, path, asked, sent, body)
+        except httpx.TransportError as error:
+            raise Unreachable(f"{self.http.base_url} does not answer: {error}.") from error
+        raise AssertionError("unreachable: the loop returns or raises")  # pragma: no cover
+
+    def authorization(self, *, renewed: bool = False) -> dict[str, str]:
+        """Return the header that says who asks."""
+        token = self._token(renewed)
+        return {"Authorization": f"Bearer {token}"} if token is not None else {}
+
+    def _send(
+        self, method: str, path: str, query: Mapping[str, Any], headers: Mapping[str, str], body: Mapping[str, Any]
+    ) -> httpx.Response:
+        who = self.authorization()
+        answer = self.http.request(method, path, params=query, headers={**who, **headers}, **body)
+        if answer.status_code == httpx.codes.UNAUTHORIZED and (again := self.authorization(renewed=True)) != who:
+            answer = self.http.request(method, path, params=query, headers={**again, **headers}, **body)
+        if not answer.is_success:
+            raise problem_of(answer)
+        return answer
+
+
+def new_key() -> str:
+    """Make an Idempotency-Key."""
+    return secrets.token_urlsafe(18)
+
+
+def problem_of(answer: httpx.Response) -> Problem:
+    """Return what the API refused with."""
+    after = answer.headers.get("Retry-After", "")
+    try:
+        document = answer.json()
+    except ValueError:
+        document = {"title": f"{answer.status_code} {answer.reason_phrase}", "detail": answer.text[:500]}
+    return Problem(answer.status_code, document, float(after) if after.isdigit() else None)
+
+
+def _wait(error: Exception) -> bool | float:
+    """Tell whether to try again after *error*, and after how many seconds if the API said so."""
+    if isinstance(error, Problem):
+        if error.status not in _AGAIN:
+            return False
+        return error.retry_after_s if error.retry_after_s is not None else True
+    return isinstance(error, httpx.TransportError)
