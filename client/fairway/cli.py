@@ -25,6 +25,7 @@ from fairway.models import FINAL, Job
 from fairway.models import Progress as JobProgress
 
 FAILED, REFUSED, NOT_REACHED = 1, 3, 4
+ID_CHARS = 36
 STATES = ("queued", "running", "waiting", "succeeded", "failed", "cancelled")
 err = Console(stderr=True)
 
@@ -60,7 +61,11 @@ class Terminal:
             for one in things:
                 click.echo(json.dumps(_plain(one)))
             return
-        table = Table(*columns, box=None, pad_edge=False)
+        table = Table(box=None, pad_edge=False)
+        for name in columns:  # an id that is cut off is none
+            table.add_column(
+                name, no_wrap=name == "id", min_width=ID_CHARS if name == "id" else None, overflow="fold"
+            )
         for one in things:
             table.add_row(*(_cell(getattr(one, name)) for name in columns))
         self.out.print(table)

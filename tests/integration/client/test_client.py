@@ -1,0 +1,307 @@
+"""The client and the command line against the real application."""
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Self
+
+import httpx
+import pytest
+from click.testing import CliRunner, Result
+from common.probe.be_quick import BeQuick
+from fairway import Fairway, NotInTime, Problem, Unreachable, cli, credentials
+from flask import Flask
+
+from common.ids import OrgId
+from common.services import Services
+from tests.integration.conftest import Slot, caller_of
+from tests.integration.web.conftest import app  # noqa: F401 (a fixture)
+
+PASSWORD = "a good password"
+ROWS = b"message,external_id\nhello,1\n,2\n"
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wait less between attempts."""
+    monkeypatch.setattr("fairway.events.AGAIN_S", 0.05)
+
+
+@pytest.fixture
+def wire(app: Flask) -> httpx.WSGITransport:  # noqa: F811 (the fixture)
+    """Return the way to the application."""
+    return httpx.WSGITransport(app=app)
+
+
+@pytest.fixture
+def fairway(wire: httpx.WSGITransport, services: Services, org_id: OrgId) -> Iterator[Fairway]:
+    """Return an admin's client."""
+    token, _ = services.tokens.issue(org_id=org_id, user_id="x", role="admin")
+    with Fairway("http://test", token=token, transport=wire) as made:
+        yield made
+
+
+class Working:
+    """A worker beside the test: does what comes until it is told to stop."""
+
+    def __init__(self, services: Services) -> None:
+        self._slot = Slot(services)
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._work, daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stopped.set()
+        self._thread.join(10)
+
+    def _work(self) -> None:
+        while not self._stopped.wait(0.02):
+            for queue in ("organizations", "tickets"):
+                self._slot.step(queue)
+                _, due = self._slot.services.lanes.due(queue)
+                if due:
+                    self._slot.services.lanes.admit_all(self._slot.services.jobs.wake(due))
+
+
+@pytest.fixture
+def working(services: Services) -> Iterator[Working]:
+    """Let somebody work."""
+    with Working(services) as worker:
+        yield worker
+
+
+def test_a_person_signs_up_signs_in_and_imports(
+    wire: httpx.WSGITransport, working: Working, tmp_path: Path
+) -> None:
+    file = tmp_path / "rows.csv"
+    file.write_bytes(ROWS)
+    with Fairway("http://test", transport=wire) as nobody:
+        made = nobody.sign_up("Acme", email="ada@acme.example", password=PASSWORD)
+    with Fairway("http://test", token=made.job_token, transport=wire) as reader:
+        slug = reader.wait(made.job.id, within_s=20).result["slug"]
+
+    login = {"organization": slug, "email": "ada@acme.example", "password": PASSWORD}
+    with Fairway.signed_in("http://test", **login, transport=wire) as fairway:
+        job = fairway.wait(fairway.import_tickets(file, source="desk").id, within_s=20)
+        assert (job.state, job.result["new"], job.result["refused"]) == ("succeeded", 1, 1)
+        assert [row.column for row in fairway.refused_rows(job.id)] == ["message"]
+        (ticket,) = fairway.tickets(source_id="desk")
+        assert fairway.ticket(ticket.id).message == "hello"
+    del working
+
+
+def test_a_job_is_followed_to_its_end(fairway: Fairway, working: Working) -> None:
+    job = fairway.submit("jobs.rehearse", {"steps": 3, "pause_s": 0.1}, tags=["a"], priority=7)
+
+    events = list(fairway.follow(job.id, within_s=20))
+
+    assert (job.tags, job.priority) == (["a"], 7)
+    assert events[-1].job is not None
+    assert (events[-1].job.state, events[-1].job.result) == ("succeeded", {"steps": 3})
+    done = [event.progress.done for event in events if event.progress is not None]
+    assert done == sorted(done)
+    del working
+
+
+def test_a_stream_that_breaks_is_taken_up_again(
+    fairway: Fairway, services: Services, org_id: OrgId, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = services.submit(caller_of(org_id), BeQuick())
+    real, broken = httpx.Response.iter_raw, threading.Event()
+
+    def breaking(self: httpx.Response, chunk_size: int | None = None) -> Iterator[bytes]:
+        for number, chunk in enumerate(real(self, chunk_size)):
+            yield chunk
+            if number == 1 and not broken.is_set():
+                broken.set()
+                services.submitter.cancel(org_id, job.id)
+                raise httpx.ReadError("cut off")
+
+    monkeypatch.setattr(httpx.Response, "iter_raw", breaking)
+    states = [event.job.state for event in fairway.follow(job.id, within_s=20) if event.job is not None]
+
+    assert broken.is_set()
+    assert states == ["queued", "cancelled"]
+
+
+def test_what_the_api_refuses_is_a_problem_that_names_each_fault(fairway: Fairway) -> None:
+    with pytest.raises(Problem) as refused:
+        fairway.submit("jobs.rehearse", {"steps": "many", "colour": 1})
+
+    assert refused.value.status == 422
+    assert {one["pointer"] for one in refused.value.errors} == {"/payload/steps", "/payload/colour"}
+    assert "/payload/steps" in str(refused.value)
+
+
+def test_the_same_key_starts_nothing_twice(fairway: Fairway) -> None:
+    first, again = (fairway.submit("jobs.rehearse", {}, key="once") for _ in range(2))
+
+    assert first.id == again.id
+    assert len(list(fairway.jobs(kind="jobs.rehearse"))) == 1
+
+
+def test_an_answer_that_never_came_is_asked_for_again_and_starts_nothing_twice(
+    fairway: Fairway, wire: httpx.WSGITransport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, lost = wire.handle_request, threading.Event()
+
+    def losing(request: httpx.Request) -> httpx.Response:
+        answer = real(request)
+        if not lost.is_set():
+            lost.set()
+            raise httpx.ReadTimeout("the answer was lost", request=request)
+        return answer
+
+    monkeypatch.setattr(wire, "handle_request", losing)
+    job = fairway.submit("jobs.rehearse", {})
+
+    assert lost.is_set()
+    assert [one.id for one in fairway.jobs()] == [job.id]
+
+
+def test_over_a_limit_it_waits_as_long_as_it_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = [httpx.Response(429, json={"title": "Too many"}, headers={"Retry-After": "1"})] * 2
+    answers.append(httpx.Response(200, json={"items": [], "next_cursor": None}))
+    transport = httpx.MockTransport(lambda _: answers.pop(0))
+    started = time.monotonic()
+
+    with Fairway("http://test", token="t", transport=transport) as fairway:
+        assert list(fairway.jobs()) == []
+
+    assert time.monotonic() - started >= 2
+    del monkeypatch
+
+
+def test_a_token_that_is_over_is_made_again(wire: httpx.WSGITransport, services: Services, org_id: OrgId) -> None:
+    def renew() -> str:
+        return services.tokens.issue(org_id=org_id, user_id="x", role="admin")[0]
+
+    job = services.submit(caller_of(org_id), BeQuick())
+    services.submitter.cancel(org_id, job.id)
+    with Fairway("http://test", token="over", renew=renew, transport=wire) as fairway:
+        assert fairway.job(job.id).state == "cancelled"
+    with Fairway("http://test", token="over", renew=renew, transport=wire) as fairway:
+        assert [event.job.state for event in fairway.follow(job.id)] == ["cancelled"]
+    with Fairway("http://test", token="over", transport=wire) as fairway, pytest.raises(Problem) as refused:
+        fairway.job(job.id)
+    assert refused.value.status == 401
+
+
+def test_who_does_not_answer_is_unreachable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fairway.transport.ATTEMPTS", 2)
+
+    with Fairway("http://127.0.0.1:1", token="t") as fairway, pytest.raises(Unreachable, match="does not answer"):
+        fairway.job("x")
+
+
+def test_a_job_that_takes_too_long_is_said_so(fairway: Fairway) -> None:
+    job = fairway.submit("jobs.rehearse", {})
+
+    with pytest.raises(NotInTime):
+        fairway.wait(job.id, within_s=0.2)
+
+
+def test_many_are_counted_and_changed(fairway: Fairway) -> None:
+    for _ in range(3):
+        fairway.cancel(fairway.submit("jobs.rehearse", {}).id)
+
+    counted = fairway.count_many("retry", {"state": "cancelled"})
+    job = fairway.change_many("retry", {"state": "cancelled"})
+
+    assert (counted.count, counted.more) == (3, False)
+    assert job.kind == "jobs.retry_many"
+
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def run(fairway: Fairway, wire: httpx.WSGITransport, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
+    """Return the command line, as the admin."""
+    real = Fairway.__init__
+
+    def wired(self: Fairway, url: str = "", **options: Any) -> None:
+        real(self, url, **{**options, "transport": wire})
+
+    monkeypatch.setattr(Fairway, "__init__", wired)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    credentials.keep(credentials.Credentials("http://test", fairway._token))
+    return lambda *arguments, **options: CliRunner().invoke(cli.main, list(arguments), **options)
+
+
+def printed(done: Result) -> list[dict[str, Any]]:
+    """Return the lines of JSON; the application that answers in this process logs between them."""
+    return [json.loads(line) for line in done.output.splitlines() if line.startswith("{")]
+
+
+def test_the_command_line_submits_and_tails(run: Run, working: Working) -> None:
+    done = run("submit", "jobs.rehearse", '{"steps": 2}', "--tail", "--timeout", "20")
+
+    assert (done.exit_code, "succeeded" in done.output) == (0, True), done.output
+    del working
+
+
+def test_the_command_line_waits_retries_and_says_how_it_ended_by_its_status(
+    run: Run, services: Services, org_id: OrgId
+) -> None:
+    job = services.submit(caller_of(org_id), BeQuick())
+    assert run("cancel", job.id).exit_code == 0
+    assert run("wait", job.id).exit_code == 1
+    assert run("retry", job.id).exit_code == 0
+    with Working(services):
+        waited = run("wait", job.id, "--timeout", "20")
+        again = run("tail", job.id)
+
+    assert (waited.exit_code, again.exit_code) == (0, 0), waited.output + again.output
+
+
+def test_the_command_line_prints_json(run: Run) -> None:
+    (made,) = printed(run("--json", "submit", "jobs.rehearse", "-", input='{"steps": 2}'))
+    (shown,) = printed(run("--json", "show", made["id"]))
+    listed = printed(run("--json", "jobs"))
+    kinds = [one["kind"] for one in printed(run("--json", "kinds"))]
+
+    assert shown["id"] == made["id"] == listed[0]["id"]
+    assert "jobs.rehearse" in kinds
+    assert made["id"] in run("jobs", "--state", "queued").output
+
+
+def test_the_command_line_imports_a_file(run: Run, working: Working, tmp_path: Path) -> None:
+    file = tmp_path / "rows.csv"
+    file.write_bytes(ROWS)
+
+    done = run("--json", "import", str(file), "--wait", "--timeout", "20")
+
+    assert printed(done)[0]["result"]["new"] == 1, done.output
+    del working
+
+
+def test_the_command_line_says_what_is_wrong(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    refused = run("submit", "jobs.rehearse", '{"steps": 0}')
+    assert (refused.exit_code, "/payload/steps" in refused.output) == (3, True), refused.output
+    assert run("submit", "jobs.rehearse", "[1]").exit_code == 2
+    assert run("submit", "nothing.such").exit_code == 3
+    monkeypatch.setattr("fairway.transport.ATTEMPTS", 1)
+    monkeypatch.undo()
+    away = CliRunner().invoke(cli.main, ["--url", "http://127.0.0.1:1", "--token", "t", "wait", "x"])
+    assert away.exit_code == 4, away.output
+
+
+def test_who_signs_in_keeps_the_token_where_nobody_else_reads(run: Run, working: Working, wire: Any) -> None:
+    with Fairway("http://test", transport=wire) as nobody:
+        made = nobody.sign_up("Acme", email="ada@acme.example", password=PASSWORD)
+    with Fairway("http://test", token=made.job_token, transport=wire) as reader:
+        reader.wait(made.job.id, within_s=20)
+
+    done = run("sign-in", "--organization", "acme", "--email", "ada@acme.example", input=f"{PASSWORD}\n")
+
+    assert done.exit_code == 0, done.output
+    assert PASSWORD not in done.output
+    assert credentials._file().stat().st_mode & 0o077 == 0
+    assert run("jobs").exit_code == 0
+    del working
