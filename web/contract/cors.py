@@ -1,6 +1,6 @@
 """Cross-origin requests: from the origins that the settings name, and from nobody else; never with cookies."""
 
-from flask import Flask
+from flask import Flask, Response
 from flask_cors import CORS
 
 from common.config import Settings
@@ -23,3 +23,10 @@ def register(app: Flask, settings: Settings) -> None:
             supports_credentials=False,
             max_age=PREFLIGHT_S,
         )
+        app.after_request(_vary)
+
+
+def _vary(response: Response) -> Response:
+    """Say that the answer depends on who asks, also where the library sees one origin only and leaves it out."""
+    response.vary.add("Origin")
+    return response

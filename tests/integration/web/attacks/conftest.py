@@ -1,0 +1,125 @@
+"""Every operation of the document, with bodies that are valid, and who may ask for them."""
+
+from collections.abc import Callable, Iterator, Mapping
+from io import BytesIO
+from typing import Any
+
+import orjson
+import pytest
+from common.probe.be_quick import BeQuick
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+from common.ids import new_id
+from common.services import Services
+from common.tickets.import_file import ImportFile
+from tests.integration.conftest import Slot, caller_of
+from tests.integration.web.conftest import Member
+
+CANARY = "canary-5d1f0c"
+JSON = "application/json"
+Document = Mapping[str, Any]
+
+
+@pytest.fixture
+def document(anonymous: FlaskClient) -> Document:
+    """Return the contract."""
+    found: Document = anonymous.get("/openapi.json").json
+    return found
+
+
+def operations(document: Document) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Go through all operations: method, path and description."""
+    for path, described in document["paths"].items():
+        for method, operation in described.items():
+            if method != "parameters":
+                yield method.upper(), path, operation
+
+
+def with_json(document: Document) -> list[tuple[str, str, dict[str, Any], str]]:
+    """List the operations with a JSON body: method, path, a body that is valid, and the role that may."""
+    found = []
+    for method, path, operation in operations(document):
+        content = operation.get("requestBody", {}).get("content", {})
+        if JSON in content:
+            role = "operator" if operation["tags"][0].startswith("Operators") else "admin"
+            found.append((method, path, sample(document, content[JSON]["schema"]), role))
+    assert len(found) >= 8
+    return found
+
+
+def sample(document: Document, schema: Mapping[str, Any]) -> Any:
+    """Make a value that *schema* takes, with every field."""
+    if "$ref" in schema:
+        return sample(document, document["components"]["schemas"][schema["$ref"].rsplit("/", 1)[-1]])
+    kinds = schema.get("type", "object")
+    kind = kinds[0] if isinstance(kinds, list) else kinds
+    if "enum" in schema:
+        return next(one for one in schema["enum"] if one is not None)
+    if kind == "object":
+        return {name: sample(document, inner) for name, inner in schema.get("properties", {}).items()}
+    if kind == "array":
+        return []
+    if kind == "string":
+        if schema.get("format") == "date-time":
+            return "2026-01-31T09:30:00Z"
+        return (
+            "ada@acme.example"
+            if schema.get("example", "").count("@")
+            else "x" * max(8, schema.get("minLength", 1))
+        )
+    return {"integer": schema.get("minimum", 1), "number": schema.get("minimum", 0), "boolean": True}[kind]
+
+
+def places(value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """Go through the places of all plain values in *value*."""
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            yield from places(inner, (*path, name))
+    else:
+        yield path
+
+
+def put(body: Any, place: tuple[str, ...], value: Any) -> Any:
+    """Return a copy of *body* with *value* at *place*."""
+    copy = orjson.loads(orjson.dumps(body))
+    inner = copy
+    for name in place[:-1]:
+        inner = inner[name]
+    inner[place[-1]] = value
+    return copy
+
+
+@pytest.fixture
+def ask(admin: Member, operator: Member) -> Callable[..., TestResponse]:
+    """Return a function that asks as whoever may."""
+
+    def send(role: str, method: str, path: str, **options: Any) -> TestResponse:
+        who = operator if role == "operator" else admin
+        headers = {"If-Match": '"none"', **options.pop("headers", {})}
+        return who(method, path.replace("{", "").replace("}", ""), headers=headers, **options)
+
+    return send
+
+
+def real(path: str) -> str:
+    """Return *path* with ids in it that nothing has."""
+    for name, value in (("{org_id}", new_id()), ("{tier}", "free")):
+        path = path.replace(name, value)
+    return path
+
+
+Ask = Callable[..., TestResponse]
+
+
+@pytest.fixture
+def things(services: Services, admin: Member) -> dict[str, str]:
+    """Return an id of each thing that a path can name, all of one organization."""
+    who = caller_of(admin.org_id)
+    lines = BytesIO(orjson.dumps({"message": CANARY, "external_id": CANARY}))
+    accepted = admin("POST", "/v1/tickets/imports", data={"file": (lines, "a.jsonl"), "source": CANARY})
+    Slot(services).step("tickets")
+    job = services.submit(who, BeQuick(), tags=[CANARY])
+    (ticket,) = admin("GET", "/v1/tickets").json["items"]
+    assert services.jobs.get(admin.org_id, accepted.json["id"]).kind == ImportFile.name
+    return {"/v1/tickets/imports/{job_id}": accepted.json["id"], "{job_id}": job.id, "{ticket_id}": ticket["id"]}

@@ -1,0 +1,99 @@
+"""No request of one organization reaches another, generated from the document."""
+
+import pytest
+
+from common.ids import new_id
+from tests.integration.web.attacks.conftest import CANARY, Ask, Document, operations, real, with_json
+from tests.integration.web.conftest import Member, problem_of
+
+
+def test_what_belongs_to_another_is_absent_like_what_never_was(
+    document: Document, things: dict[str, str], stranger: Member, admin: Member
+) -> None:
+    tried = 0
+    for method, path, operation in operations(document):
+        if "{" not in path or operation["tags"][0].startswith(("Operators", "Platform")):
+            continue
+        theirs, nobodys = path, path
+        for name, one_id in things.items():
+            if name in theirs:
+                kept = name.split("{")[0]
+                theirs = theirs.replace(name, kept + one_id)
+                nobodys = nobodys.replace(name, kept + new_id())
+        assert "{" not in theirs, f"say in `things` what {path} names"
+        before = [admin("GET", "/v1/jobs").data, admin("GET", "/v1/tickets").data]
+
+        crossing, absent = (problem_of(stranger(method, one, json={}), 404) for one in (theirs, nobodys))
+
+        assert crossing["detail"] == absent["detail"], path
+        assert [admin("GET", "/v1/jobs").data, admin("GET", "/v1/tickets").data] == before
+        tried += 1
+    assert tried >= 6
+
+
+def test_a_canary_shows_in_no_answer_to_another(
+    document: Document, things: dict[str, str], stranger: Member, capsys: pytest.CaptureFixture[str]
+) -> None:
+    capsys.readouterr()
+    for method, path, operation in operations(document):
+        if operation["tags"][0] == "Platform" or path.endswith("/events"):
+            continue
+        sent = path
+        for name, one_id in things.items():
+            sent = sent.replace(name, name.split("{")[0] + one_id)
+        answer = stranger(method, sent.replace("{", "").replace("}", ""), json={})
+
+        assert CANARY not in answer.text, (method, path)
+    assert CANARY not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("header", ["X-Tenant-Id", "X-Org-Id", "X-Organization", "X-Forwarded-User"])
+def test_no_header_widens_a_token(things: dict[str, str], stranger: Member, admin: Member, header: str) -> None:
+    answer = stranger("GET", "/v1/jobs", headers={header: admin.org_id})
+
+    assert (answer.status_code, answer.json["items"]) == (200, [])
+    problem_of(stranger("GET", f"/v1/jobs/{things['{job_id}']}", headers={header: admin.org_id}), 404)
+
+
+@pytest.mark.parametrize(
+    "query", ["org_id={}", "tenant={}", "org_id[$ne]=x", "filter={{}}", "sort=org_id", "fields=*"]
+)
+def test_no_parameter_widens_a_list(stranger: Member, admin: Member, query: str) -> None:
+    for path in ("/v1/jobs", "/v1/tickets", "/v1/kinds"):
+        problem_of(stranger("GET", f"{path}?{query.format(admin.org_id)}"), 422)
+
+
+def test_a_key_of_another_organization_is_a_key_of_ones_own(stranger: Member, admin: Member) -> None:
+    headers = {"Idempotency-Key": "shared"}
+
+    mine, theirs = (
+        who("POST", "/v1/kinds/jobs.rehearse/jobs", json={"payload": {"steps": 1}}, headers=headers)
+        for who in (admin, stranger)
+    )
+
+    assert mine.json["id"] != theirs.json["id"]
+    assert "Idempotency-Replayed" not in theirs.headers
+
+
+MASS = ("org_id", "tenant_id", "_id", "id", "state", "role", "token", "attempts", "created_at", "submitted_by")
+
+
+def test_no_body_sets_what_it_may_not(document: Document, ask: Ask) -> None:
+    for method, path, body, role in with_json(document):
+        for name in MASS:
+            if name in body:
+                continue
+            answer = ask(role, method, real(path), json={**body, name: "x"})
+
+            if answer.status_code in {404, 412}:  # there is no such thing, which was looked for first
+                continue
+            problem = problem_of(answer, 422)
+            assert f"/{name}" in {fault["pointer"] for fault in problem["errors"]}, (path, name)
+
+
+def test_members_and_admins_may_do_nothing_of_an_operator(document: Document, admin: Member) -> None:
+    for method, path, operation in operations(document):
+        if operation["tags"][0].startswith("Operators"):
+            problem_of(
+                admin(method, path.replace("{", "").replace("}", "").replace("org_id", new_id()), json={}), 403
+            ) if "_id}" not in path else None
