@@ -3,6 +3,7 @@
 from flask import Request
 
 from common.errors import NotParseable, TooLarge, WrongMediaType
+from web.contract.places import waiting
 
 CHUNK_BYTES = 64 * 1024
 
@@ -33,7 +34,8 @@ class Body:
         Raises `TooLarge` beyond the bound, `NotParseable` for an end before the announced one.
         """
         wanted = CHUNK_BYTES if self._announced is None else min(CHUNK_BYTES, self._announced - self._count)
-        chunk: bytes = self._stream.read(wanted) if wanted else b""
+        with waiting():  # for a slow sender, while others are worked on
+            chunk: bytes = self._stream.read(wanted) if wanted else b""
         self._count += len(chunk)
         self._bound(self._count)
         if not chunk and self._announced is not None and self._count < self._announced:

@@ -1,7 +1,7 @@
 """Places: so many requests are worked on at a time; one that only waits gives its place up and waits elsewhere.
 
-A stream or a long poll holds a thread and no place, so that a thousand of them leave the others as much of the
-processor as before. There is room for so many in a process, and then for none.
+A stream, a long poll or a slow sender holds a thread and no place, so that a thousand of them leave the others as
+much of the processor as before. There is room for so many in a process, and then for none.
 """
 
 import threading

@@ -11,6 +11,7 @@ import pytest
 from common.probe.be_quick import BeQuick
 from flask import Flask
 from flask.testing import FlaskClient
+from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from common.config import Settings
 from common.ids import OrgId, new_id
@@ -234,6 +235,32 @@ def test_forty_at_once_with_one_key_make_one_job(app: Flask, services: Services,
     assert services.jobs.get(org_id, failed.id).run == 2
 
 
+def test_forty_at_once_with_one_key_submit_one_job(app: Flask, services: Services, org_id: OrgId) -> None:
+    token, _ = services.tokens.issue(org_id=org_id, user_id="x", role="admin")
+    headers = {"Authorization": f"Bearer {token}", "Idempotency-Key": "once"}
+    answers = []
+
+    def submit() -> None:
+        path = "/v1/kinds/jobs.rehearse/jobs"
+        answers.append(app.test_client().post(path, headers=headers, json={"payload": {"steps": 2}}))
+
+    threads = [threading.Thread(target=submit) for _ in range(40)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert {answer.status_code for answer in answers} <= {202, 409}
+    assert len({answer.data for answer in answers if answer.status_code == 202}) == 1
+    assert services.control.jobs.count_documents({"org_id": org_id}) == 1
+    replayed = app.test_client().post(
+        "/v1/kinds/jobs.rehearse/jobs", headers=headers, json={"payload": {"steps": 2}}
+    )
+    assert replayed.headers["Idempotency-Replayed"] == "true"
+    other = app.test_client().post("/v1/kinds/jobs.rehearse/jobs", headers=headers, json={"payload": {"steps": 3}})
+    problem_of(other, 422)
+
+
 def test_a_repeated_sign_up_learns_where_its_job_is_and_no_secret(anonymous: FlaskClient) -> None:
     headers = {"Idempotency-Key": "sign-up"}
     first = anonymous.post("/v1/organizations", json=SIGN_UP, headers=headers)
@@ -380,3 +407,57 @@ def test_the_document_describes_every_operation_and_its_problems(anonymous: Flas
         for method, operation in operations.items():
             if method != "parameters":
                 assert "422" in operation["responses"], (path, method)
+
+
+def test_the_document_is_valid_and_bounds_every_input(anonymous: FlaskClient) -> None:
+    document = anonymous.get("/openapi.json").json
+
+    assert [str(fault)[:500] for fault in OpenAPIV31SpecValidator(document).iter_errors()] == []
+    unbounded = [
+        (path, method, where)
+        for path, operations in document["paths"].items()
+        for method, operation in operations.items()
+        for where, schema in _inputs(path, operation)
+        for fault in [_unbounded(schema, document["components"]["schemas"])]
+        if fault
+    ]
+    assert unbounded == []
+
+
+def test_every_answer_with_a_body_has_an_example(anonymous: FlaskClient) -> None:
+    for path, operations in anonymous.get("/openapi.json").json["paths"].items():
+        for method, operation in operations.items():
+            for status, answer in operation["responses"].items() if method != "parameters" else ():
+                for media, content in answer.get("content", {}).items():
+                    is_page = media in {"text/html", "application/octet-stream"}
+                    assert is_page or "example" in content or "examples" in content, (path, method, status)
+
+
+LENIENT = {"X-Request-ID", "traceparent", "If-None-Match", "Last-Event-ID"}
+"""Headers of which what is not understood is ignored."""
+
+
+def _inputs(path: str, operation: Any) -> Any:
+    parameters = operation if isinstance(operation, list) else operation.get("parameters", [])
+    for one in parameters:
+        if one["name"] not in LENIENT:
+            yield one["name"], one["schema"]
+    if isinstance(operation, dict):
+        for content in operation.get("requestBody", {}).get("content", {}).values():
+            yield "body", content["schema"]
+    del path
+
+
+def _unbounded(schema: Any, known: Any) -> bool:
+    """Tell whether some text, number or list in *schema* has no end."""
+    if "$ref" in schema:
+        return _unbounded(known[schema["$ref"].rsplit("/", 1)[-1]], known)
+    kinds = schema.get("type", [])
+    kinds = kinds if isinstance(kinds, list) else [kinds]
+    if "string" in kinds and not {"maxLength", "enum", "format", "pattern"} & set(schema):
+        return True
+    if {"integer", "number"} & set(kinds) and not {"minimum", "maximum"} <= set(schema):
+        return True
+    if "array" in kinds and ("maxItems" not in schema or _unbounded(schema["items"], known)):
+        return True
+    return any(_unbounded(inner, known) for inner in schema.get("properties", {}).values())
