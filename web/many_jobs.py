@@ -81,6 +81,7 @@ def change_many(kind: type[RetryMany] | type[CancelMany], asked: dict[str, Any],
 
     *audited* names the change where an operator makes it to others' jobs; else it reaches the caller's own.
     """
+    idempotency.key()  # a bad one is refused, also where only counting is asked for
     who, made = caller(), services()
     job = _job(kind, asked, of_org=asked["org_id"] if audited else who.org_id)
     if asked["dry_run"]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from pymongo import ASCENDING, DESCENDING, IndexModel
 from pymongo.client_session import ClientSession
+from pymongo.cursor import Cursor
 from pymongo.errors import ExecutionTimeout
 
 from common.errors import Conflict, Unavailable
@@ -17,7 +18,7 @@ from common.jobs.healing import Healing
 from common.jobs.members import Entry
 from common.jobs.record import JobRecord, read_document
 from common.jobs.running import Running
-from common.jobs.selection import Selection
+from common.jobs.selection import ENDED_BADLY, Selection
 
 SELECT_MS = 5_000
 _QUEUED_FIRST = {"state": {"$in": ["queued", "waiting"]}}
@@ -28,12 +29,17 @@ JOBS_INDEXES = (
         [("org_id", ASCENDING), ("kind", ASCENDING), ("state", ASCENDING), ("_id", DESCENDING)], name="org_kind"
     ),
     IndexModel([("org_id", ASCENDING), ("state", ASCENDING), ("_id", DESCENDING)], name="org_state"),
-    # The four below serve the engine across organizations, never a tenant's query.
+    # The five below serve the engine across organizations, never a tenant's query.
     IndexModel(
         [("state", ASCENDING), ("_id", ASCENDING)], name="unfinished", partialFilterExpression={**_QUEUED_FIRST}
     ),
     IndexModel(
         [("queue", ASCENDING), ("_id", ASCENDING)], name="oldest", partialFilterExpression={"state": "queued"}
+    ),
+    IndexModel(
+        [("state", ASCENDING), ("_id", DESCENDING)],
+        name="ended_badly",
+        partialFilterExpression={"state": {"$in": sorted(ENDED_BADLY)}},
     ),
     IndexModel(
         [("state", ASCENDING), ("lease.expires_at", ASCENDING)],
@@ -59,31 +65,26 @@ class JobStore(Running, Healing):
         before: str | None = None,
     ) -> list[JobRecord]:
         """List up to *limit* jobs, newest first, from *before* (a job's id) on."""
-        query: dict[str, Any] = {"org_id": org_id}
-        if kind is not None:
-            query["kind"] = kind
-        if state is not None:
-            query["state"] = state
-        if since is not None:
-            query["created_at"] = {"$gte": since}
-        if before is not None:
-            query["_id"] = {"$lt": before}
-        return [read_document(one) for one in self._jobs.find(query).sort("_id", DESCENDING).limit(limit)]
+        selection = Selection(org_id, kind=kind, states=(state,) if state is not None else (), made_after=since)
+        return self.select(selection, before=before, limit=limit)
 
     def select(self, selection: Selection, *, before: str | None, limit: int) -> list[JobRecord]:
         """List up to *limit* jobs of *selection*, newest first, from *before* (a job's id) on.
 
         Raises `Unavailable` if that takes longer than five seconds.
         """
-        found = (
-            self._jobs.find(selection.query(before)).sort("_id", DESCENDING).limit(limit).max_time_ms(SELECT_MS)
-        )
         try:
-            return [read_document(one) for one in found]
+            return [read_document(one) for one in self.cursor(selection, before=before, limit=limit)]
         except ExecutionTimeout as error:
             raise Unavailable(
                 "So many jobs can't be searched in time. Ask for an organization or a kind."
             ) from error
+
+    def cursor(self, selection: Selection, *, before: str | None, limit: int) -> Cursor[Any]:
+        """Return the query of `select`, not asked yet."""
+        found = self._jobs.find(selection.query(before)).sort("_id", DESCENDING).limit(limit)
+        found = found.max_time_ms(SELECT_MS)
+        return found.hint(selection.hint) if selection.hint is not None else found
 
     def count(self, selection: Selection, most: int, *, before: str | None = None) -> int:
         """Count the jobs of *selection*, *most* at most. Raises like `select`."""
