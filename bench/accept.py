@@ -94,6 +94,7 @@ def command(server: str, target: str, port: int, threads: int, *, made: str) -> 
         options = ["-w", "2", "-k", "gthread", "--threads", str(threads), "--keep-alive", "30"]
         return [sys.executable, "-m", "gunicorn", *options, "-b", f"127.0.0.1:{port}", application]
     options = ["--interface", "wsgi", "--workers", "2", "--blocking-threads", str(threads), "--no-log"]
+    options += ["--backpressure", str(max(512, threads))]
     options += ["--factory"] if is_factory else []
     return [sys.executable, "-m", "granian", *options, "--host", "127.0.0.1", "--port", str(port), target]
 

@@ -40,7 +40,7 @@ class Settings(BaseSettings):
         512, ge=0, le=8192, description="streams and long polls that each process bears besides; a thread each"
     )
     heartbeat_s: float = Field(
-        15, ge=0.1, le=60, description="how often a stream gives a sign of life, and looks again"
+        10, ge=0.1, le=60, description="how often a stream gives a sign of life, and looks again"
     )
     stream_s: float = Field(3600, ge=0.1, le=86_400, description="how long a stream lasts; its client comes back")
     flower_port: int = Field(5555, ge=1, le=65535)

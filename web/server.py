@@ -42,6 +42,7 @@ def main(settings: Settings) -> None:
     _greet_operator(services)
     services.close()
     metrics.serve(settings.metrics_host, settings.metrics_port)
+    threads = settings.http_threads + settings.http_streams + SPARE_THREADS
     log.info("api.listens", address=f"http://{settings.http_host}:{settings.http_port}")
     Granian(
         "web.server:application",
@@ -50,7 +51,8 @@ def main(settings: Settings) -> None:
         address=settings.http_host,
         port=settings.http_port,
         workers=settings.http_workers,
-        blocking_threads=settings.http_threads + settings.http_streams + SPARE_THREADS,
+        blocking_threads=threads,
+        backpressure=threads,  # else as many connections as the backlog divided by the processes
         backlog=2048,
         respawn_failed_workers=True,
         websockets=False,

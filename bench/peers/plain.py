@@ -54,3 +54,10 @@ def post() -> tuple[dict, int]:
     if not isinstance(body.get("note"), str):
         return {"error": "note must be text"}, 422
     return {"id": accept.delay(body).id}, 202
+
+
+@app.get("/jobs/<job_id>")
+def look(job_id: str) -> dict:
+    """Show a job: its state and its result."""
+    found = tasks.AsyncResult(job_id)
+    return {"id": found.id, "state": found.state, "result": found.result, "finished_at": str(found.date_done)}
