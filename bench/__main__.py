@@ -6,7 +6,10 @@ import sys
 
 from bench.rig import HERE, ROOT
 
-NAMES = ("accept", "drain", "idle", "imports", "promises", "scale", "memory", "coordination", "lanes", "neighbour")
+NAMES = (
+    *("accept", "look", "layers", "listing", "streams", "crowd", "drain", "idle", "imports", "promises", "scale"),
+    *("memory", "coordination", "lanes", "neighbour"),
+)
 
 
 def main() -> int:
