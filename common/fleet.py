@@ -159,13 +159,22 @@ def tiers(services: Services) -> list[Shown]:
     return [{"tier": name, **tier_table.shown(one)} for name, one in services.tiers.all().items()]
 
 
-def change_tier(services: Services, actor: Actor, tier: str, changes: Mapping[str, int]) -> Shown:
-    """Change figures of a tier, for all its organizations. Raises `NotFound`."""
+def tier(services: Services, name: str) -> tuple[Shown, str]:
+    """Show a tier as it holds now, with its version. Raises `NotFound`."""
+    allowance, count = services.tiers.look(name)
+    return {"tier": name, **tier_table.shown(allowance)}, f"{name}-{count}"
+
+
+def change_tier(
+    services: Services, actor: Actor, tier: str, changes: Mapping[str, int], *, was: str | None = None
+) -> Shown:
+    """Change figures of a tier, for all its organizations. Raises `NotFound`, or `Stale` if it *was* otherwise."""
     if tier not in tier_table.DEFAULTS:
         raise NotFound("There is no such tier.")
+    count = int(was.rsplit("-", 1)[1]) if was is not None else None
     what = " ".join(f"{name}={value}" for name, value in sorted(changes.items()))
     services.audit.note(actor, "tier.change", f"{tier} {what}")
-    return {"tier": tier, **tier_table.shown(services.steering.change_tier(tier, changes))}
+    return {"tier": tier, **tier_table.shown(services.steering.change_tier(tier, changes, was=count))}
 
 
 def _load(services: Services, name: str) -> Shown:

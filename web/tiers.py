@@ -134,13 +134,27 @@ def list_tiers(query: dict[str, Any]) -> Response:
     return paging.part(caller(), query, [dict(one) for one in fleet.tiers(services())])
 
 
+@blueprint.route(f"{_HERE}/tiers/<string:tier>", methods=["GET"])
+@requires("operator")
+@blueprint.response(200, TierSchema, example=TIER)
+def get_tier(tier: str) -> Response:
+    """Show a tier as it holds now; the ETag is for changing it."""
+    shown, version = fleet.tier(services(), tier)
+    return replies.one(shown, version=version)
+
+
 @blueprint.route(f"{_HERE}/tiers/<string:tier>", methods=["PATCH"])
 @requires("operator")
 @blueprint.arguments(TierChange)
 @blueprint.response(200, TierSchema, example=TIER)
+@blueprint.doc(parameters=[preconditions.TAKEN], responses=openapi.errors("precondition-failed"))
 def change_tier(asked: dict[str, Any], tier: str) -> Response:
     """Change figures of a tier for all its organizations: in the lanes at once, elsewhere within five seconds."""
-    return replies.one(fleet.change_tier(services(), actor(), tier, asked))
+    was = fleet.tier(services(), tier)[1]
+    is_bound = preconditions.matches(was)
+    fleet.change_tier(services(), actor(), tier, asked, was=was if is_bound else None)
+    shown, version = fleet.tier(services(), tier)
+    return replies.one(shown, version=version)
 
 
 def _organization(one: Organization) -> dict[str, Any]:

@@ -80,9 +80,9 @@ class Steering:
         self._soon(lambda: self._lanes.replace(org_id, queues(), tier=tier))
         return changed
 
-    def change_tier(self, tier: str, changes: Mapping[str, int]) -> Allowance:
-        """Change the table of tiers. Raises `NotFound`."""
-        changed = self._tiers.change(tier, changes)
+    def change_tier(self, tier: str, changes: Mapping[str, int], *, was: int | None = None) -> Allowance:
+        """Change the table of tiers. Raises like `Tiers.change`."""
+        changed = self._tiers.change(tier, changes, was=was)
         self._soon(self._apply_tiers)
         return changed
 

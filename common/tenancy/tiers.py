@@ -6,10 +6,10 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal
 
 from pymongo import ReturnDocument
-from pymongo.errors import PyMongoError
+from pymongo.errors import DuplicateKeyError, PyMongoError
 
 from common.clock import Clock
-from common.errors import NotFound
+from common.errors import NotFound, Stale
 from common.metrics import SWALLOWED
 from common.tenancy.control import ControlPlane
 
@@ -73,15 +73,32 @@ class Tiers:
                 self._lock.release()
         return self._known
 
-    def change(self, tier: str, changes: Mapping[str, int]) -> Allowance:
-        """Change some figures of *tier*. Raises `NotFound`; *changes* names fields of `Allowance`."""
+    def look(self, tier: str) -> tuple[Allowance, int]:
+        """Return what *tier* gives as MongoDB has it now, and how often it was changed. Raises `NotFound`."""
+        if tier not in DEFAULTS:
+            raise NotFound("There is no such tier.")
+        found = self._state.find_one({"_id": _ID}) or {}
+        return _over(DEFAULTS, found)[tier], found.get(tier, {}).get("version", 0)
+
+    def change(self, tier: str, changes: Mapping[str, int], *, was: int | None = None) -> Allowance:
+        """Change some figures of *tier*; *changes* names fields of `Allowance`.
+
+        Raises `NotFound`, or `Stale` if it was changed more often than *was* says.
+        """
         if tier not in DEFAULTS:
             raise NotFound("There is no such tier.")
         known = {field.name for field in fields(Allowance)}
         wanted = {f"{tier}.{name}": value for name, value in changes.items() if name in known}
-        found = self._state.find_one_and_update(
-            {"_id": _ID}, {"$set": wanted}, upsert=True, return_document=ReturnDocument.AFTER
-        )
+        same: dict[str, Any] = {} if was is None else {f"{tier}.version": {"$in": [was or None, was]}}
+        update = {"$inc": {f"{tier}.version": 1}} | ({"$set": wanted} if wanted else {})
+        try:
+            found = self._state.find_one_and_update(
+                {"_id": _ID, **same}, update, upsert=not was, return_document=ReturnDocument.AFTER
+            )
+        except DuplicateKeyError:  # the table is there, in another state
+            found = None
+        if found is None:
+            raise Stale("The tier has changed since you read it. Read it again.")
         self._known = known_now = _over(DEFAULTS, found)
         return known_now[tier]
 

@@ -16,9 +16,21 @@ NEEDED: dict[str, Any] = {
 """The header as the document shows it, where a change needs it."""
 
 
+TAKEN: dict[str, Any] = {**NEEDED, "required": False}
+"""The header where a change may do without."""
+
+
+def matches(version: str) -> bool:
+    """Tell whether the caller means one version, and it is this one. Raises `Stale` if it is another."""
+    if not request.if_match:
+        return False
+    if version not in request.if_match:
+        raise Stale("It has changed since you read it. Read it again.")
+    return not request.if_match.star_tag
+
+
 def must_match(version: str) -> None:
     """Go on if the caller means this *version*. Raises `PreconditionRequired` or `Stale`."""
     if not request.if_match:
         raise PreconditionRequired("Send If-Match with the ETag that came with the thing when you read it.")
-    if version not in request.if_match:
-        raise Stale("It has changed since you read it. Read it again.")
+    matches(version)

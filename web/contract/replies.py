@@ -48,9 +48,9 @@ def one(
     encoded = orjson.dumps(body)
     response = Response(encoded, status=status, content_type="application/json")
     response.headers.update(headers or {})
-    if version is not None:
-        response.set_etag(version)
-    elif request.method in {"GET", "HEAD"} and status == HTTPStatus.OK:
-        response.set_etag(hashlib.sha256(encoded).hexdigest()[:32])
+    if request.method in {"GET", "HEAD"} and status == HTTPStatus.OK:
+        response.set_etag(version or hashlib.sha256(encoded).hexdigest()[:32])
         response.make_conditional(request)
+    elif version is not None:
+        response.set_etag(version)
     return response

@@ -283,6 +283,22 @@ def test_pages_show_each_job_once_while_more_come(admin: Member, services: Servi
     assert seen == made[::-1]
 
 
+def test_pages_show_each_job_once_while_others_go(admin: Member, services: Services) -> None:
+    made = [services.submit(caller_of(admin.org_id), BeQuick()).id for _ in range(9)]
+    seen, path, gone = [], "/v1/jobs?limit=3", iter(made)
+    while path:
+        page = admin("GET", path)
+        seen += [job["id"] for job in page.json["items"]]
+        for _ in range(2):  # one that is still to come, and the one that the cursor names
+            services.control.jobs.delete_one({"_id": next(gone), "org_id": admin.org_id})
+        services.control.jobs.delete_one({"_id": seen[-1], "org_id": admin.org_id})
+        path = page.headers["Link"].split(">")[0][1:] if page.json["next_cursor"] else ""
+
+    assert len(seen) == len(set(seen))
+    assert seen == [one for one in made[::-1] if one in seen]
+    assert set(seen) >= set(made[4:])
+
+
 @pytest.mark.parametrize(
     "query",
     ["limit=0", "limit=201", "limit=x", "cursor=%00", "cursor=YWJj", "state=done", "unknown=1", "since=yesterday"],

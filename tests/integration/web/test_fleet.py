@@ -296,6 +296,33 @@ def test_a_bad_figure_of_a_tier_is_named(operator: Member, body: dict[str, Any])
     assert problem_of(operator("PATCH", f"{HERE}/tiers/gold", json={"running": 3}), 404)["detail"]
 
 
+def test_of_two_who_change_the_same_version_of_a_tier_one_does(operator: Member, app: Flask) -> None:
+    read = operator("GET", f"{HERE}/tiers/free")
+    answers: list[int] = []
+
+    def change(running: int) -> None:
+        own = Member(app.test_client(), operator.org_id, operator.token)
+        headers = {"If-Match": read.headers["ETag"]}
+        changed = own("PATCH", f"{HERE}/tiers/free", json={"running": running}, headers=headers)
+        answers.append(changed.status_code)
+
+    threads = [threading.Thread(target=change, args=(running,)) for running in range(3, 11)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert sorted(answers) == [200, *[412] * 7]
+    assert operator("GET", f"{HERE}/tiers/free").headers["ETag"] != read.headers["ETag"]
+    assert operator("PATCH", f"{HERE}/tiers/free", json={"running": 3}).status_code == 200
+    again = operator("GET", f"{HERE}/tiers/free").headers["ETag"]
+    assert (
+        operator("PATCH", f"{HERE}/tiers/free", json={"running": 4}, headers={"If-Match": again}).status_code
+        == 200
+    )
+    problem_of(operator("GET", f"{HERE}/tiers/gold"), 404)
+
+
 def test_too_many_waiting_are_refused_with_the_number(operator: Member, admin: Member, services: Services) -> None:
     operator("PATCH", f"{HERE}/tiers/free", json={"waiting": 3})
     cancelled = services.submit(caller_of(admin.org_id), BeQuick())
