@@ -121,14 +121,19 @@ def sign_in(slug: str, url: str) -> str:
 
 
 def load(url: str, token: str) -> float:
-    """Return the answers of 2xx a second. Raises `RuntimeError` if there were others."""
+    """Return the accepted jobs a second."""
     body = json.dumps(json.dumps({"number": 1, "note": "a job that does nothing"}))
-    with tempfile.NamedTemporaryFile("w", suffix=".lua") as script:
-        script.write(WRK % (body, token))
-        script.flush()
+    return rate(url, WRK % (body, token))
+
+
+def rate(url: str, script: str) -> float:
+    """Return the answers of 2xx a second that wrk gets by *script*. Raises `RuntimeError` if there were others."""
+    with tempfile.NamedTemporaryFile("w", suffix=".lua") as file:
+        file.write(script)
+        file.flush()
         for seconds in (1, SECONDS):  # the first second warms up
             done = subprocess.run(
-                ["wrk", "-t1", "-c16", f"-d{seconds}s", "-s", script.name, url],
+                ["wrk", "-t1", "-c16", f"-d{seconds}s", "-s", file.name, url],
                 capture_output=True,
                 text=True,
                 check=True,

@@ -4,13 +4,11 @@ Ours verifies the token, takes a tenth of a permit, reads with a majority from t
 whole job; plain reads one key of Redis. Load: 16 connections by wrk, on the same cores.
 """
 
-import re
 import shutil
 import subprocess
 import sys
-import tempfile
 
-from bench.accept import SECONDS, SERVERS, command, log, make_person, sign_in, wait_for
+from bench.accept import PEOPLE, SERVERS, command, log, make_person, rate, sign_in, wait_for
 from bench.rig import Rig, child, free_port, pairs, report, rig
 
 WRK = 'wrk.headers["Authorization"] = "Bearer %s"\n'
@@ -55,8 +53,6 @@ def main() -> None:
 
 def ours(made: Rig, server: str, threads: int) -> float:
     """Return our looks a second."""
-    from bench.accept import PEOPLE
-
     made.empty()
     port = free_port()
     environment = made.environment()
@@ -64,7 +60,7 @@ def ours(made: Rig, server: str, threads: int) -> float:
     job_id = run(_ENDED, environment, PEOPLE["email"])
     with child(command(server, "web.server:application", port, threads, made="ours"), environment, log(made)):
         token = sign_in(slug, f"http://127.0.0.1:{port}")
-        return load(f"http://127.0.0.1:{port}/v1/jobs/{job_id}", token)
+        return rate(f"http://127.0.0.1:{port}/v1/jobs/{job_id}", WRK % token)
 
 
 def plain(made: Rig, server: str, threads: int) -> float:
@@ -74,7 +70,7 @@ def plain(made: Rig, server: str, threads: int) -> float:
     task_id = run(_PLAIN, made.environment())
     with child(command(server, "plain:app", port, threads, made="plain"), made.environment(), log(made)):
         wait_for(f"http://127.0.0.1:{port}/")
-        return load(f"http://127.0.0.1:{port}/jobs/{task_id}", "none")
+        return rate(f"http://127.0.0.1:{port}/jobs/{task_id}", WRK % "none")
 
 
 def run(script: str, environment: dict[str, str], *arguments: str) -> str:
@@ -82,24 +78,6 @@ def run(script: str, environment: dict[str, str], *arguments: str) -> str:
     command = [sys.executable, "-c", script, *arguments]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     return done.stdout.split()[-1]
-
-
-def load(url: str, token: str) -> float:
-    """Return the answers of 2xx a second. Raises `RuntimeError` if there were others."""
-    with tempfile.NamedTemporaryFile("w", suffix=".lua") as script:
-        script.write(WRK % token)
-        script.flush()
-        for seconds in (1, SECONDS):  # the first second warms up
-            done = subprocess.run(
-                ["wrk", "-t1", "-c16", f"-d{seconds}s", "-s", script.name, url],
-                capture_output=True,
-                text=True,
-                check=True,
-            ).stdout
-    if "Non-2xx" in done:
-        raise RuntimeError(done)
-    found = re.search(r"Requests/sec:\s+([\d.]+)", done)
-    return float(found[1]) if found else 0.0
 
 
 if __name__ == "__main__":
