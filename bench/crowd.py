@@ -20,7 +20,9 @@ from common.services import Services
 from deploy.local.servers import free_port
 from deploy.local.stack import Stack
 
-STEPS = (20, 40, 80, 160, 320)
+STEPS = (20, 40, 60, 80, 120)
+ARRIVING = 4
+"""Users that come a second."""
 SECONDS = int(os.environ.get("CROWD_SECONDS", "20"))
 ORGANIZATIONS = 10
 P95_MS = 400.0
@@ -39,6 +41,7 @@ def main() -> None:
             flower_port=free_port(),
             metrics_port=free_port(),
             log_level="WARNING",
+            address_requests_per_minute=1_000_000,
             attempts_per_minute=1_000_000,
             account_attempts_per_minute=1_000_000,
         )
@@ -98,10 +101,24 @@ def make_people(settings: Settings) -> str:
 def crowd(url: str, logins: str, users: int, folder: str) -> list[Row]:
     """Let *users* work for a while; return a row for each kind of request and one for all."""
     environment = {**os.environ, "CROWD_LOGINS": logins, "CROWD_PASSWORD": PASSWORD}
-    options = ["--headless", "-u", str(users), "-r", str(users), "-t", f"{SECONDS}s", "-H", url, "--only-summary"]
+    options = [
+        "--headless",
+        "-u",
+        str(users),
+        "-r",
+        str(ARRIVING),
+        "-t",
+        f"{SECONDS + users // ARRIVING}s",
+        "-H",
+        url,
+        "--only-summary",
+    ]
     prefix = str(Path(folder) / f"crowd{users}")
     command = [sys.executable, "-m", "locust", "-f", str(HERE / "locustfile.py"), *options, "--csv", prefix]
     subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    with Path(f"{prefix}_failures.csv").open(encoding="utf-8") as file:
+        for one in csv.DictReader(file):
+            print(f"  failed {one['Occurrences']} times: {one['Method']} {one['Name']}: {one['Error'][:200]}")
     with Path(f"{prefix}_stats.csv").open(encoding="utf-8") as file:
         return [
             {

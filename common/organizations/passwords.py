@@ -13,6 +13,8 @@ from common.errors import Unavailable
 
 MIN_CHARS = 8
 MAX_CHARS = 256
+PATIENCE_S = 2.0
+"""How long one waits for its turn: a few people at once are no reason to send anybody away."""
 
 _hasher = PasswordHasher()
 _places = threading.BoundedSemaphore(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 2)
@@ -23,7 +25,7 @@ def hash_password(password: str) -> str:
     """Return the hash to store.
 
     Raises `ValueError` for a password that is too short, too long or no text, `Unavailable` while every core
-    is busy with others.
+    stays busy with others.
     """
     if not MIN_CHARS <= len(password) <= MAX_CHARS:
         raise ValueError(f"A password has {MIN_CHARS} to {MAX_CHARS} characters.")
@@ -36,7 +38,7 @@ def verify_password(stored: str | None, password: str) -> bool:
     """Tell whether *password* is the one of *stored*.
 
     With nothing stored (no such person) it takes as long and says no, so that timing tells nothing.
-    Raises `ValueError` for what can't be a password, `Unavailable` while every core is busy with others.
+    Raises `ValueError` for what can't be a password, `Unavailable` while every core stays busy with others.
     """
     if len(password) > MAX_CHARS:
         raise ValueError(f"A password has at most {MAX_CHARS} characters.")
@@ -57,7 +59,7 @@ def _bytes(password: str) -> bytes:
 
 @contextmanager
 def _place() -> Iterator[None]:
-    if not _places.acquire(blocking=False):
+    if not _places.acquire(timeout=PATIENCE_S):
         raise Unavailable("Too many are signing in at this moment. Try again shortly.", retry_after_s=1)
     try:
         yield

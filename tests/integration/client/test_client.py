@@ -286,8 +286,8 @@ def test_the_command_line_says_what_is_wrong(run: Run, monkeypatch: pytest.Monke
     assert (refused.exit_code, "/payload/steps" in refused.output) == (3, True), refused.output
     assert run("submit", "jobs.rehearse", "[1]").exit_code == 2
     assert run("submit", "nothing.such").exit_code == 3
+    monkeypatch.undo()  # the wire to the application
     monkeypatch.setattr("fairway.transport.ATTEMPTS", 1)
-    monkeypatch.undo()
     away = CliRunner().invoke(cli.main, ["--url", "http://127.0.0.1:1", "--token", "t", "wait", "x"])
     assert away.exit_code == 4, away.output
 
