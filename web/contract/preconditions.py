@@ -4,7 +4,7 @@ from typing import Any
 
 from flask import request
 
-from common.errors import PreconditionRequired, Stale
+from common.errors import Fault, Invalid, PreconditionRequired, Stale
 
 NEEDED: dict[str, Any] = {
     "name": "If-Match",
@@ -21,16 +21,23 @@ TAKEN: dict[str, Any] = {**NEEDED, "required": False}
 
 
 def matches(version: str) -> bool:
-    """Tell whether the caller means one version, and it is this one. Raises `Stale` if it is another."""
-    if not request.if_match:
+    """Tell whether the caller means one version, and it is this one.
+
+    Raises `Stale` if it is another, `Invalid` for a header that names none: it was meant to guard the change.
+    """
+    if "If-Match" not in request.headers:
         return False
+    if not request.if_match:
+        raise Invalid(
+            "If-Match names no ETag.", [Fault("must name an ETag, or be left out", "If-Match", "header")]
+        )
     if version not in request.if_match:
         raise Stale("It has changed since you read it. Read it again.")
     return not request.if_match.star_tag
 
 
 def must_match(version: str) -> None:
-    """Go on if the caller means this *version*. Raises `PreconditionRequired` or `Stale`."""
-    if not request.if_match:
+    """Go on if the caller means this *version*. Raises `PreconditionRequired`, or like `matches`."""
+    if "If-Match" not in request.headers:
         raise PreconditionRequired("Send If-Match with the ETag that came with the thing when you read it.")
     matches(version)

@@ -323,6 +323,19 @@ def test_of_two_who_change_the_same_version_of_a_tier_one_does(operator: Member,
     problem_of(operator("GET", f"{HERE}/tiers/gold"), 404)
 
 
+@pytest.mark.parametrize("path", ["tiers/free", "organizations/{}"])
+def test_a_guard_that_names_no_version_is_refused(
+    operator: Member, services: Services, org_id: OrgId, path: str
+) -> None:
+    body = {"tier": "standard"} if "{}" in path else {"running": 9}
+
+    answer = operator("PATCH", f"{HERE}/{path.format(org_id)}", json=body, headers={"If-Match": ""})
+
+    assert problem_of(answer, 422)["errors"][0]["header"] == "If-Match"
+    assert services.registry.get(org_id, fresh=True).tier == "free"
+    assert services.tiers.look("free")[0].running != 9
+
+
 def test_too_many_waiting_are_refused_with_the_number(operator: Member, admin: Member, services: Services) -> None:
     operator("PATCH", f"{HERE}/tiers/free", json={"waiting": 3})
     cancelled = services.submit(caller_of(admin.org_id), BeQuick())
