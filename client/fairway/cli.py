@@ -26,6 +26,7 @@ from fairway.models import Progress as JobProgress
 
 FAILED, REFUSED, NOT_REACHED = 1, 3, 4
 ID_CHARS = 36
+PIPE_CHARS = 200
 STATES = ("queued", "running", "waiting", "succeeded", "failed", "cancelled")
 err = Console(stderr=True)
 
@@ -38,7 +39,8 @@ class Terminal:
         self.url = url or (known.url if known else DEFAULT_URL)
         self.token = token or (known.token if known and known.url == self.url else None)
         self.as_json = as_json
-        self.out = Console()
+        # Into a pipe or a file, lines are as long as they are.
+        self.out = Console(width=None if sys.stdout.isatty() else PIPE_CHARS)
 
     def api(self) -> Fairway:
         """Return the client."""
