@@ -24,6 +24,7 @@ from common.metrics import RATE_LIMITS_ALONE
 from common.tenancy.tiers import Allowance
 from web.contract import authentication
 from web.contract.addresses import client_address, subscriber
+from web.contract.probes import is_probe
 from web.contract.services import services
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -35,7 +36,6 @@ QUOTA_MAX = PERMITS_MAX // WHOLE
 MINUTE_S, HOUR_S = 60, 3600
 _RESOLUTION = 256
 _QUIET_S = 1.0
-_UNCOUNTED = {"/healthz", "/readyz"}
 
 
 def a_look(view: F) -> F:
@@ -103,7 +103,7 @@ def register(app: Flask, settings: Settings) -> None:
 
 def is_counted(path: str) -> bool:
     """Tell whether requests to *path* count; what balancers look at all the time does not."""
-    return path not in _UNCOUNTED
+    return not is_probe(path)
 
 
 def limit_attempts(what: str, account: str | None = None) -> None:

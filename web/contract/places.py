@@ -9,10 +9,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from queue import Empty, SimpleQueue
 
-from flask import Flask, current_app, g
+from flask import Flask, current_app, g, request
 
 from common.config import Settings
 from common.errors import Unavailable
+from web.contract.probes import is_probe
 
 TURN_WITHIN_S = 30.0
 FULL_RETRY_S = 5
@@ -56,8 +57,8 @@ class Places:
 def register(app: Flask, settings: Settings) -> None:
     """Let the requests of *app* take turns."""
     app.extensions["fairway.places"] = Places(settings.http_threads, settings.http_streams)
-    app.before_request(_enter)
-    app.teardown_request(_leave)
+    app.before_request(_enter_unless_probed)
+    app.teardown_request(_give_back)
 
 
 def places() -> Places:
@@ -73,12 +74,18 @@ def waiting() -> Iterator[bool]:
     if not here.sit():
         yield False
         return
-    here.leave()
+    had_place = _leave()
     try:
         yield True
     finally:
         here.rise()
-        here.enter()
+        if had_place:
+            _enter()
+
+
+def _enter_unless_probed() -> None:
+    if not is_probe(request.path):
+        _enter()
 
 
 def _enter() -> None:
@@ -86,6 +93,13 @@ def _enter() -> None:
     g.has_place = True
 
 
-def _leave(_: BaseException | None) -> None:
-    if g.pop("has_place", False):
-        places().leave()
+def _give_back(_: BaseException | None) -> None:
+    _leave()
+
+
+def _leave() -> bool:
+    """Give back the request's place; tell whether it had one: who waited in vain for a turn has none."""
+    if not g.pop("has_place", False):
+        return False
+    places().leave()
+    return True

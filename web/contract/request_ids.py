@@ -11,11 +11,11 @@ from common.ids import new_id
 from common.logs import get_logger
 from common.metrics import REQUESTS, SLOW
 from common.slow import SLOW_S
+from web.contract.probes import is_probe
 
 HEADER = "X-Request-ID"
 _SANE = re.compile(r"[A-Za-z0-9._:-]{1,128}\Z")
 _METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
-_LOOKED_AT_OFTEN = {"/healthz", "/readyz"}
 log = get_logger()
 
 
@@ -45,7 +45,7 @@ def _echo(response: Response) -> Response:
     route = request.url_rule.rule if request.url_rule else "none"
     method = request.method if request.method in _METHODS else "other"
     REQUESTS.labels(method, route, response.status_code).observe(took_s)
-    write = log.debug if route in _LOOKED_AT_OFTEN else log.info
+    write = log.debug if is_probe(route) else log.info
     write("request", method=request.method, route=route, status=response.status_code, took_s=round(took_s, 4))
     if took_s >= SLOW_S and not request.args.get("wait"):
         SLOW.labels("http", route).inc()
