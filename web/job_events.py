@@ -20,6 +20,7 @@ from common.ids import JobId
 from common.jobs.live import GAP_S
 from common.jobs.record import JobRecord, Progress
 from common.services import Services
+from web.contract import stopping
 from web.contract.authentication import ANYONE, caller, requires
 from web.contract.json_bodies import Blueprint
 from web.contract.limits import a_look
@@ -124,7 +125,6 @@ class _Stream:
         self._waiting = waiting
         self._org_id = who.org_id
         self._job_id = JobId(record.id)
-        self._told = known.mark if known is not None else ""
         self._done = (0, 0)
         self._is_open = True
         try:
@@ -133,6 +133,8 @@ class _Stream:
             waiting.rise()
             raise
         self._entry = self._subscription.after
+        # Where what was missed is no longer there, the job is told as it is now.
+        self._told = known.mark if known is not None and known.entry == self._entry else ""
         lasts_s = made.settings.stream_s
         if who.expires_at is not None:
             lasts_s = max(0.0, min(lasts_s, who.expires_at - made.clock.now().timestamp()))
@@ -157,7 +159,7 @@ class _Stream:
         is_over, event = self._look()
         yield from event
         looks_at = time.monotonic() + FIRST_LOOK_S
-        while not is_over and not source.closing and time.monotonic() < self._ends_at:
+        while not is_over and not source.closing and not stopping.is_asked() and time.monotonic() < self._ends_at:
             change = source.wait(min(looks_at, self._ends_at) - time.monotonic())
             event = []
             if change is not None and change.progress is not None:

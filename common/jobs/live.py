@@ -113,6 +113,7 @@ class Live:
         while self._unsaid:
             together = [self._unsaid.popleft() for _ in range(min(len(self._unsaid), _TOGETHER_MAX))]
             flat = [part for change in together for part in change]
+            asked_at = time.monotonic()
             try:
                 watched = self._script([_WATCHED], "publish", *flat)
             except Unavailable:
@@ -121,8 +122,9 @@ class Live:
                 self._nobody_until = time.monotonic() + QUIET_S
                 return
             if not watched:
-                self._unsaid.clear()
-                self._nobody_until = time.monotonic() + GAP_S
+                # From the question on: somebody may watch since then, and looks again `GAP_S` after opening.
+                # What was said while it was answered is published too.
+                self._nobody_until = asked_at + GAP_S
 
 
 def stream_key(job_id: JobId) -> str:

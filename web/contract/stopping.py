@@ -29,6 +29,11 @@ def wait(seconds: float) -> bool:
     return _asked.wait(seconds)
 
 
+def is_asked() -> bool:
+    """Tell whether the process is asked to stop."""
+    return _asked.is_set()
+
+
 def _listen(reader: socket.socket) -> None:
     while received := reader.recv(64):
         if {signal.SIGTERM, signal.SIGINT} & set(received):

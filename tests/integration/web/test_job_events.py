@@ -194,6 +194,44 @@ def test_an_id_that_says_nothing_gets_the_job_as_it_is(admin: Member, job: JobRe
     watching.end()
 
 
+def test_who_can_not_be_told_what_it_missed_is_told_how_things_are(
+    admin: Member, job: JobRecord, services: Services
+) -> None:
+    first = Watching(admin, job.id)
+    seen = first.until(len)[-1]["id"]
+    first.end()
+    services.shared.flushdb()  # what came since is no longer there; the state is as it was
+
+    again = Watching(admin, job.id, **{"Last-Event-ID": seen})
+
+    assert again.until(len)[0]["data"]["state"] == "queued"
+    again.end()
+
+
+def test_a_slow_answer_that_nobody_watches_holds_for_the_moment_of_the_question(
+    services: Services, job: JobRecord, org_id: OrgId, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    live, real = Live(services.shared), services.live._script
+    calls: list[tuple[float, Any]] = []
+
+    def slow(keys: Any, verb: str, *arguments: Any) -> Any:
+        found = real(keys, verb, *arguments)
+        if verb == "publish":
+            calls.append((time.monotonic(), arguments))
+            if len(calls) == 1:  # while it is answered, somebody begins to watch and the job changes
+                assert real(keys, "open", org_id, "s", job.id, STREAMS_MOST, 45_000, "r")
+                live.changed([job.id])
+        return found
+
+    monkeypatch.setattr(live, "_script", slow)
+    live.changed([new_id()])
+    live.close()
+
+    assert len(calls) == 2
+    assert live._nobody_until <= calls[0][0] + GAP_S
+    assert services.shared.xlen(f"fairway:live:job:{job.id}") == 2  # where it begins, and the change
+
+
 def test_another_organizations_stream_is_absent(stranger: Member, job: JobRecord) -> None:
     theirs = problem_of(stranger("GET", f"/v1/jobs/{job.id}/events"), 404)
     nobodys = problem_of(stranger("GET", f"/v1/jobs/{new_id()}/events"), 404)
