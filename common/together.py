@@ -9,6 +9,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
+from common.errors import Interruption, Unavailable
+
 A = TypeVar("A")
 R = TypeVar("R")
 GROUP_MAX = 64
@@ -33,7 +35,8 @@ class _Waiting:
 class Together(Generic[A, R]):
     """Calls *do* with what is asked at the same time, at most 64; it returns an answer or an error for each.
 
-    What *do* raises, all of the group get. Then *after*, if there is one, is called with what was asked and did
+    What *do* raises, all of the group get; but what interrupts the thread that leads is its own, and the others
+    get `Unavailable`. Then *after*, if there is one, is called with what was asked and did
     not fail, by the thread that led, before its own answer: the others are answered meanwhile.
     """
 
@@ -92,12 +95,18 @@ class Together(Generic[A, R]):
     def _work(self, group: Sequence[_Waiting]) -> None:
         try:
             answers = self._do([one.asked for one in group])
-        except Exception as error:  # noqa: BLE001 (each of the group raises it, where it was asked for)
-            for one in group:
-                one.error = error
+        except BaseException as error:  # noqa: BLE001 (nobody may take silence for an answer)
+            leader, *others = group
+            leader.error = error
+            for one in others:
+                one.error = error if _is_of_all(error) else Unavailable("It was broken off. Try again.")
             return
         for one, answer in zip(group, answers, strict=True):
             if isinstance(answer, BaseException):
                 one.error = answer
             else:
                 one.answer = answer
+
+
+def _is_of_all(error: BaseException) -> bool:
+    return isinstance(error, Exception) and not isinstance(error, Interruption)

@@ -1,10 +1,12 @@
 """What several threads ask for at the same time is done together, and each gets its own answer."""
 
 import threading
+import time
 from collections.abc import Sequence
 
 import pytest
 
+from common.errors import TimeLimitExceeded, Unavailable
 from common.together import GROUP_MAX, Together
 
 
@@ -69,6 +71,48 @@ def test_what_breaks_a_round_is_told_to_all_of_it_and_the_next_goes_on() -> None
 
     assert ask_all(together, [1]) == {1: "RuntimeError"}
     assert together(2) == 2
+
+
+def test_what_interrupts_the_leader_is_its_own() -> None:
+    """The soft limit of a handler's time is raised in the thread that leads; it is nobody else's."""
+    may_go, waits = threading.Event(), threading.Event()
+
+    def is_interrupted(asked: Sequence[int]) -> Sequence[int]:
+        waits.set()
+        may_go.wait(10)
+        if len(asked) > 1:
+            raise TimeLimitExceeded("over")
+        return asked
+
+    together = Together(is_interrupted)
+    first = threading.Thread(target=together, args=(0,))
+    first.start()
+    assert waits.wait(10)
+    errors: list[type[BaseException]] = []
+
+    def ask(one: int) -> None:
+        try:
+            together(one)
+        except (TimeLimitExceeded, Unavailable) as error:
+            errors.append(type(error))
+
+    others = [threading.Thread(target=ask, args=(one,)) for one in (1, 2, 3)]
+    for one in others:
+        one.start()
+    until_waiting(together, 3)
+    may_go.set()
+    for one in (first, *others):
+        one.join(10)
+
+    assert sorted(one.__name__ for one in errors) == ["TimeLimitExceeded", "Unavailable", "Unavailable"]
+
+
+def until_waiting(together: Together[int, int], count: int) -> None:
+    """Return once so many wait for their turn."""
+    deadline = time.monotonic() + 10
+    while len(together._waiting) < count:
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
 
 
 def test_a_round_is_bounded() -> None:
