@@ -11,7 +11,7 @@ from flask import Response
 from common.clock import rfc3339
 from common.errors import Fault, Invalid
 from common.jobs.idempotency import Answer
-from common.jobs.kind import Job, discover, read_strictly, schema_of
+from common.jobs.kind import Job, discover, encode, read_strictly, schema_of
 from common.jobs.record import TAG_MAX_CHARS, TAGS_MAX, JobRecord
 from web.contract import idempotency, openapi, paging, replies
 from web.contract.authentication import ANYONE, caller, requires
@@ -54,9 +54,13 @@ class Payload(ma.fields.Field[Any]):
         if not isinstance(value, dict):
             raise ma.ValidationError("Must be an object.")
         try:
-            return read_strictly(self._kind, value)
+            job = read_strictly(self._kind, value)
+            encode(job)
         except pydantic.ValidationError as error:
             raise ma.ValidationError(_messages(error)) from error
+        except ValueError as error:  # more than a job may carry
+            raise ma.ValidationError(str(error)) from error
+        return job
 
 
 class Submission(ma.Schema):
@@ -110,7 +114,7 @@ def _offer(kind: type[Job]) -> None:
         used = once(
             f"kinds.{kind.name}",
             scope=who.org_id,
-            request_parts=[repr(asked["payload"]), _text(asked), asked["priority"], asked["tags"]],
+            request_parts=[encode(asked["payload"]), _text(asked), asked["priority"], asked["tags"]],
             answer=_accepted,
         )
         options = {name: asked[name] for name in ("run_at", "priority", "tags")}
