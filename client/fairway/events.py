@@ -31,6 +31,7 @@ def follow(transport: Transport, job_id: str, *, within_s: float) -> Iterator[Ev
     """Yield the job's changes until it has ended. Raises `NotInTime`, `Problem` or `Unreachable`."""
     ends_at, last = time.monotonic() + within_s, ""
     while True:
+        wait_s = AGAIN_S
         try:
             for seen, event in _read(transport, job_id, last, ends_at):
                 last = seen
@@ -42,9 +43,10 @@ def follow(transport: Transport, job_id: str, *, within_s: float) -> Iterator[Ev
         except Problem as problem:
             if problem.retry_after_s is None:
                 raise
+            wait_s = problem.retry_after_s
         if time.monotonic() >= ends_at:
             raise NotInTime(job_id, within_s)
-        time.sleep(AGAIN_S)
+        time.sleep(wait_s)
 
 
 def _read(transport: Transport, job_id: str, last: str, ends_at: float) -> Iterator[tuple[str, Event]]:

@@ -177,6 +177,20 @@ def test_over_a_limit_it_waits_as_long_as_it_is_told(monkeypatch: pytest.MonkeyP
     del monkeypatch
 
 
+def test_a_stream_that_is_refused_for_now_is_asked_for_when_it_may_be() -> None:
+    answers = [httpx.Response(429, json={"title": "Too many"}, headers={"Retry-After": "2"}), httpx.Response(404)]
+    started = time.monotonic()
+
+    with (
+        Fairway("http://test", token="t", transport=httpx.MockTransport(lambda _: answers.pop(0))) as fairway,
+        pytest.raises(Problem) as refused,
+    ):
+        list(fairway.follow("x"))
+
+    assert refused.value.status == 404
+    assert time.monotonic() - started >= 2
+
+
 def test_a_token_that_is_over_is_made_again(wire: httpx.WSGITransport, services: Services, org_id: OrgId) -> None:
     def renew() -> str:
         return services.tokens.issue(org_id=org_id, user_id="x", role="admin")[0]
