@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+import psutil
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, multiprocess, start_http_server
 from prometheus_client.registry import REGISTRY
 
@@ -113,7 +114,7 @@ class _OfTheLiving(multiprocess.MultiProcessCollector):  # type: ignore[misc] # 
     def collect(self) -> Any:
         for file in Path(os.environ[_DIRECTORY]).glob("gauge_live*_*.db"):
             pid = int(file.stem.rsplit("_", 1)[-1])
-            if not Path("/proc", str(pid)).exists():
+            if not psutil.pid_exists(pid):
                 multiprocess.mark_process_dead(pid)
         return super().collect()
 

@@ -41,8 +41,8 @@ def mounted(folder: Path, size_mib: int) -> Iterator[Disk]:
     command = ["mount", "-t", "tmpfs", "-o", f"size={size_mib}m", "tmpfs", str(folder)]
     if os.geteuid() != 0 or subprocess.run(command, check=False).returncode:
         pytest.skip(
-            "mounting a disk that may be filled takes root"
-        )  # a machine's limit: nothing of the test is missing
+            "only root may mount the small disk that is filled here; a machine's limit, nothing is missing"
+        )
     try:
         yield Disk(folder)
     finally:

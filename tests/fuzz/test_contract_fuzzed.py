@@ -17,18 +17,22 @@ WITHIN_S = 1_500
 
 @pytest.mark.parametrize("role", ROLES)
 def test_a_short_run_finds_nothing(target: Target, role: str) -> None:
-    fuzz(target, role, examples=3, seed=FIXED)
+    found = fuzz(target, role, examples=3, seed=FIXED)
+
+    assert found == []
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [pytest.param(FIXED, id="fixed"), pytest.param(None, id="fresh")])
 @pytest.mark.parametrize("role", ROLES)
 def test_a_long_run_finds_nothing(target: Target, role: str, seed: int | None) -> None:
-    fuzz(target, role, examples=100, seed=seed if seed is not None else secrets.randbelow(2**31))
+    found = fuzz(target, role, examples=100, seed=seed if seed is not None else secrets.randbelow(2**31))
+
+    assert found == []
 
 
-def fuzz(target: Target, role: str, *, examples: int, seed: int) -> None:
-    """Run schemathesis with every check; print its summary, and fail with what it found."""
+def fuzz(target: Target, role: str, *, examples: int, seed: int) -> list[str]:
+    """Run schemathesis with every check; print its summary, and return what it found, or why it could not look."""
     token = target.tokens[role]
     command = [
         *(
@@ -44,4 +48,4 @@ def fuzz(target: Target, role: str, *, examples: int, seed: int) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=WITHIN_S, cwd=HERE)
     summary = done.stdout.split("= SUMMARY =", 1)[-1]
     print(f"schemathesis as {role}, {examples} examples an operation, seed {seed}:{summary}")
-    assert done.returncode == 0, done.stdout[-20_000:] + done.stderr[-2_000:]
+    return [] if done.returncode == 0 else [done.stdout[-20_000:], done.stderr[-2_000:]]

@@ -50,7 +50,8 @@ def test_a_broken_body_is_refused_for_what_it_is_everywhere(document: Document, 
 def test_a_body_of_another_type_is_refused_everywhere(document: Document, ask: Ask, media: str) -> None:
     for method, path, body, role in with_json(document):
         headers = {"Content-Type": media} if media else {}
-        problem_of(ask(role, method, real(path), data=orjson.dumps(body), headers=headers), 415)
+        problem = problem_of(ask(role, method, real(path), data=orjson.dumps(body), headers=headers), 415)
+        assert problem["type"] == "/problems/wrong-media-type", path
 
 
 @pytest.mark.parametrize("steps", ["1", True, 1.0, 0, -1, 2**53 + 1, 2**63, 1e300, None, [1], {}])

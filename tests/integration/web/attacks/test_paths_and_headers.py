@@ -94,7 +94,8 @@ def test_an_etag_that_is_not_the_things_own_changes_nothing(
 def test_who_wants_another_form_is_told(document: Document, admin: Member, accepted: str) -> None:
     for path in document["paths"]:
         if "{" not in path and "get" in document["paths"][path]:
-            problem_of(admin("GET", path, headers={"Accept": accepted}), 406)
+            problem = problem_of(admin("GET", path, headers={"Accept": accepted}), 406)
+            assert problem["type"] == "/problems/not-acceptable", path
 
 
 @pytest.mark.parametrize("query", ["callback=x", "jsonp=x", "_method=DELETE", "access_token=x"])

@@ -59,7 +59,7 @@ def test_a_limit_is_a_small_number(document: Document, ask: Ask, limit: str) -> 
         if any(one["name"] == "limit" for one in operation.get("parameters", ())) and "{job" not in path:
             role = "operator" if operation["tags"][0].startswith("Operators") else "admin"
             answer = ask(role, method, path.replace("{queue}", "tickets"), query_string={"limit": limit})
-            problem_of(answer, 422)
+            assert problem_of(answer, 422)["errors"][0]["parameter"] == "limit", path
 
 
 def test_javascript_is_off_in_the_server(services: Services) -> None:
