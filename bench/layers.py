@@ -74,7 +74,7 @@ def main() -> None:
 
 def prepared(services: Services) -> tuple[Any, Callable[[Any], None]]:
     """Return the application with a clock in each layer, and the function that asks it."""
-    from bench.submit import organization
+    from bench.submit import organization, person_of
     from common.jobs.committer import Committer
     from web import job_document
     from web.contract import authentication, json_bodies, limits, places, replies, request_ids
@@ -106,7 +106,7 @@ def prepared(services: Services) -> tuple[Any, Callable[[Any], None]]:
     services.lanes.admit_all_soon = timed("Redis: admission", services.lanes.admit_all_soon)  # type: ignore[method-assign]
     services.tiers.change("enterprise", dict.fromkeys(("requests_a_minute", "requests_an_hour", "waiting"), 10**7))
     who = organization(services)
-    token, _ = services.tokens.issue(org_id=who.org_id, user_id="x", role="admin")
+    token = services.sessions.begin(person_of(services, who.org_id)).access_token
     body = orjson.dumps({"number": 1, "note": "a job that does nothing"})
     whole = timed("Flask, routing and headers", app.wsgi_app)
 

@@ -26,16 +26,15 @@ ORGANIZATIONS = 25
 SPARE = 64
 _WATCHED = """
 import sys
-from bench.submit import organization
+from bench.submit import organization, person_of
 from common.bench.do_nothing import DoNothing
 from common.config import load
-from common.ids import new_id
 from common.services import Services
 made = Services(load(), process="bench")
 for _ in range(int(sys.argv[1])):
     who = organization(made)
     job = made.submit(who, DoNothing(number=1, note="x"))
-    token, _ = made.tokens.issue(org_id=who.org_id, user_id=new_id(), role="admin")
+    token = made.sessions.begin(person_of(made, who.org_id)).access_token
     print(f"{job.id}|{token}", end=",")
 print()
 """

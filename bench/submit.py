@@ -6,6 +6,7 @@ import time
 from common.caller import Caller
 from common.config import load
 from common.ids import OrgId, new_id
+from common.organizations.people import Person, person_document
 from common.services import Services
 
 
@@ -31,6 +32,22 @@ def organization(made: Services) -> Caller:
         }
     )
     return Caller(org_id=org_id, user_id="bench", role="admin", request_id="bench")
+
+
+def person_of(made: Services, org_id: OrgId) -> Person:
+    """Put an admin into an organization, and return them."""
+    user_id = new_id()
+    made.control.users.insert_one(
+        person_document(
+            user_id=user_id,
+            org_id=org_id,
+            email=f"{user_id}@bench.example",
+            role="admin",
+            password_hash="",  # nobody signs in with one here
+            clock=made.clock,
+        )
+    )
+    return made.people.get(org_id, user_id)
 
 
 def submit_many(count: int, *, ms: float = 0, tenants: int = 1, threads: int = 16) -> float:

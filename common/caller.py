@@ -13,7 +13,7 @@ class Caller:
     """An authenticated caller. *org_id* comes from the credential alone; nothing in a request can widen it.
 
     The role `job` is that of a sign-up's `job_token`, which reads *only_job* and nothing else. *expires_at* is
-    when the credential ends, in seconds since the epoch.
+    when the credential ends, in seconds since the epoch; *scopes* bound what an API key may do, a person has none.
     """
 
     org_id: OrgId
@@ -23,3 +23,5 @@ class Caller:
     only_job: JobId | None = None
     traceparent: str | None = None
     expires_at: int | None = None
+    session_id: str = ""
+    scopes: frozenset[str] | None = None

@@ -75,6 +75,10 @@ class Settings(BaseSettings):
         (), description="origins whose pages may call the API from a browser, as https://app.example"
     )
     sign_up: Literal["open", "closed"] = "open"
+    signing_key_days: float = Field(30, ge=0.01, le=3650, description="how long a key signs tokens")
+    deleted_kept_days: float = Field(
+        30, ge=0, le=3650, description="how long a deleted organization can be restored before it is purged"
+    )
     rate_limits: Literal["on", "off"] = Field("on", description="off for tests and benchmarks only")
     address_requests_per_minute: int = Field(
         300, ge=1, le=1_000_000, description="requests without credentials that one address may make a minute"

@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Callable, Sequence
+from datetime import timedelta
 from typing import Any
 
 import redis
@@ -19,6 +20,7 @@ from common.coordination.lock import Lock
 from common.coordination.memory import RedisMemory
 from common.coordination.rate_limiter import RateLimiter
 from common.errors import Misconfigured, Unavailable
+from common.events import EVENTS_INDEXES
 from common.figures import Figures, PoolCounts
 from common.ids import OrgId
 from common.jobs.backlog import Backlog
@@ -33,13 +35,21 @@ from common.jobs.store import JOBS_INDEXES, JobStore
 from common.jobs.submit import Submitter
 from common.jobs.sweep import Sweep
 from common.keys import SecretKeys
+from common.organizations.api_keys import ApiKeys
+from common.organizations.people import People, bring_up_to_date
+from common.organizations.sessions import Sessions
+from common.organizations.signing_keys import SigningKeys
+from common.organizations.standing import Standing
 from common.organizations.tokens import Tokens
 from common.slow import SlowCommands, WatchedRedis
 from common.storage.blob_store import BlobStore
 from common.storage.folder import FolderBlobStore
+from common.tenancy.cache import Cache
+from common.tenancy.changes import CHANGES_INDEXES, Changes
 from common.tenancy.connection import check, connect
 from common.tenancy.control import ControlPlane
 from common.tenancy.registry import Registry
+from common.tenancy.remembered import Remembered
 from common.tenancy.scope import OrgScope
 from common.tenancy.tiers import Tiers
 
@@ -65,9 +75,15 @@ class Services:
             "closings": CLOSINGS_INDEXES,
             "idempotency": IDEMPOTENCY_INDEXES,
             "audit": AUDIT_INDEXES,
+            "events": EVENTS_INDEXES,
+            "changes": CHANGES_INDEXES,
         }
         self.control = ControlPlane(self._mongo, settings.control_database, indexes)
-        self.registry = Registry(self.control, self._mongo, settings.data_databases, self.clock)
+        self.streams = connect_redis(settings.redis_url.get_secret_value())
+        cache = Cache(self.shared)
+        self.changes = Changes(self.control, cache, self.streams)
+        self.remembered = Remembered(self.changes, cache)
+        self.registry = Registry(self.control, self._mongo, settings.data_databases, self.remembered)
         self.memory = RedisMemory(self.shared, is_first=self._is_first_memory)
         self.locks = Lock(self.shared, next_epoch=self.control.next_lock_epoch, holder=process)
         self.outside_limiter = self.limiter("outside")
@@ -81,7 +97,6 @@ class Services:
         clients = {"broker": self.broker, "shared": self.shared}
         self.figures = Figures(process.split(":", 1)[0], pool, clients)
         self.live = Live(self.shared)
-        self.streams = connect_redis(settings.redis_url.get_secret_value())
         self.jobs = JobStore(
             self.control, self.clock, lease_s=settings.lease_s, woken=self.lanes.admit_all_soon, live=self.live
         )
@@ -106,7 +121,33 @@ class Services:
     @functools.cached_property
     def tokens(self) -> Tokens:
         """Return the maker and reader of access tokens."""
-        return Tokens(self.control, self.keys, self.clock)
+        return Tokens(self.signing_keys, self.clock)
+
+    @functools.cached_property
+    def signing_keys(self) -> SigningKeys:
+        """Return the keys that tokens are signed with."""
+        lasts = timedelta(days=self.settings.signing_key_days)
+        return SigningKeys(self.control, self.keys, self.clock, self.changes, lasts=lasts)
+
+    @functools.cached_property
+    def sessions(self) -> Sessions:
+        """Return the sessions of who is signed in."""
+        return Sessions(self.control, self.keys, self.clock, self.changes, self.tokens)
+
+    @functools.cached_property
+    def people(self) -> People:
+        """Return who may sign in, by organization."""
+        return People(self.control, self.clock, self.changes)
+
+    @functools.cached_property
+    def api_keys(self) -> ApiKeys:
+        """Return the keys of machines."""
+        return ApiKeys(self.control, self.clock, self.changes)
+
+    @functools.cached_property
+    def standing(self) -> Standing:
+        """Return the judge of who may still come in."""
+        return Standing(self.control, self.registry, self.remembered, self.clock)
 
     def limiter(self, purpose: str) -> RateLimiter:
         """Return the rate limiter of one purpose; make it once, and keep it."""
@@ -145,6 +186,7 @@ class Services:
         """Make collections and indexes of the control plane and of every data database; safe to repeat."""
         self.control.ensure_indexes()
         self.registry.prepare_databases()
+        bring_up_to_date(self.control)
 
     def check(self) -> None:
         """Refuse to start on a server that could lose what we accept. Raises `Misconfigured`.
@@ -174,6 +216,7 @@ class Services:
     def close(self) -> None:
         """Say what is left to say, and close the clients."""
         self.live.close()
+        self.changes.stop()
         self.figures.stop()
         self._mongo.close()
         self.broker.close()

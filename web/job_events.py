@@ -8,7 +8,7 @@ looked at again with each heartbeat, so that a change that nobody said, or that 
 import hashlib
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import orjson
@@ -21,7 +21,7 @@ from common.jobs.live import GAP_S
 from common.jobs.record import JobRecord, Progress
 from common.services import Services
 from web.contract import stopping
-from web.contract.authentication import ANYONE, caller, requires
+from web.contract.authentication import ANYONE, caller, lasting, requires
 from web.contract.json_bodies import Blueprint
 from web.contract.limits import a_look
 from web.contract.places import FULL_RETRY_S, Places, places
@@ -30,11 +30,13 @@ from web.job_document import EXAMPLE, progress_document
 from web.live import Change, Reader, Subscription
 from web.standings import show
 
-blueprint = Blueprint("job events", __name__, tag="Jobs")
+blueprint = Blueprint("job events", __name__, tag="Jobs", scope="jobs")
 
 MEDIA_TYPE = "text/event-stream"
 FIRST_LOOK_S = 3 * GAP_S
 WITHOUT_REDIS_S = 5.0
+ASK_S = 2.0
+"""How often a stream asks whether the credential that opened it still holds."""
 RECONNECT_MS = 2_000
 _KNOWN = re.compile(r"([0-9]{1,15}-[0-9]{1,10})\.([0-9a-f]{16})\Z")
 
@@ -85,7 +87,7 @@ def stream_job_events(job_id: str) -> Response:
         return Response(status=204)
     if request.method == "HEAD":
         return Response(content_type=MEDIA_TYPE)
-    stream = _Stream(services(), _reader(), places(), who=who, record=record, known=known)
+    stream = _Stream(services(), _reader(), places(), who=who, record=record, known=known, holds=lasting())
     response = Response(stream, content_type=MEDIA_TYPE)
     response.headers["X-Accel-Buffering"] = "no"
     response.call_on_close(stream.close)
@@ -117,6 +119,7 @@ class _Stream:
         who: Caller,
         record: JobRecord,
         known: _Known | None,
+        holds: Callable[[], bool],
     ) -> None:
         if not waiting.sit():
             raise Unavailable("This process bears no more streams. Try again.", retry_after_s=FULL_RETRY_S)
@@ -126,6 +129,8 @@ class _Stream:
         self._org_id = who.org_id
         self._job_id = JobId(record.id)
         self._done = (0, 0)
+        self._holds = holds
+        self._asks_at = time.monotonic() + ASK_S
         self._is_open = True
         try:
             self._subscription = reader.open(who.org_id, self._job_id, known=known.entry if known else None)
@@ -159,8 +164,8 @@ class _Stream:
         is_over, event = self._look()
         yield from event
         looks_at = time.monotonic() + FIRST_LOOK_S
-        while not is_over and not source.closing and not stopping.is_asked() and time.monotonic() < self._ends_at:
-            change = source.wait(min(looks_at, self._ends_at) - time.monotonic())
+        while not is_over and not source.closing and self._may_go_on():
+            change = source.wait(min(looks_at, self._ends_at, self._asks_at) - time.monotonic())
             event = []
             if change is not None and change.progress is not None:
                 event = self._progress(change)
@@ -173,6 +178,16 @@ class _Stream:
                 beat_s = self._made.settings.heartbeat_s
                 looks_at = time.monotonic() + (beat_s if source.is_live else min(beat_s, WITHOUT_REDIS_S))
             yield from event
+
+    def _may_go_on(self) -> bool:
+        """Tell whether the process, the time and the credential of the stream last."""
+        now = time.monotonic()
+        if stopping.is_asked() or now >= self._ends_at:
+            return False
+        if now >= self._asks_at:
+            self._asks_at = now + ASK_S
+            return self._holds()
+        return True
 
     def _look(self) -> tuple[bool, list[bytes]]:
         """Look at the record; tell whether the stream is over, and what is new to the caller."""

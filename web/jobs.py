@@ -6,11 +6,11 @@ import marshmallow as ma
 from flask import Response
 
 from common.caller import Caller
-from common.errors import NotFound
+from common.errors import NotFound, Unauthenticated
 from common.jobs.idempotency import Answer
 from common.jobs.record import STATES, JobRecord
 from web.contract import idempotency, openapi, paging, replies
-from web.contract.authentication import ANYONE, caller, requires
+from web.contract.authentication import ANYONE, caller, lasting, requires
 from web.contract.idempotency import once
 from web.contract.instants import Instant
 from web.contract.json_bodies import Blueprint
@@ -21,7 +21,7 @@ from web.contract.services import services
 from web.job_document import ACCEPTED_EXAMPLE, EXAMPLE, RETRY_AFTER_S, JobPage, JobSchema, accepted_headers, dump
 from web.standings import show, show_all
 
-blueprint = Blueprint("jobs", __name__, tag="Jobs")
+blueprint = Blueprint("jobs", __name__, tag="Jobs", scope="jobs")
 
 WAIT_MAX_S = 30
 
@@ -128,5 +128,8 @@ def _wait_for_change(who: Caller, seen: JobRecord, wait_s: int) -> JobRecord:
         latest = services().jobs.get(who.org_id, seen.id)
         return latest if (latest.state, latest.run) != (seen.state, seen.run) else None
 
+    still_holds = lasting()
     wait_for(look, wait_s=wait_s, clock=services().clock)
+    if not still_holds():
+        raise Unauthenticated("Your session ended while you waited. Sign in again.")
     return latest

@@ -23,7 +23,7 @@ from web.contract.services import services
 from web.contract.shapes import Shape, links, page_of
 from web.job_document import ACCEPTED_EXAMPLE, JobSchema, accepted_headers, dump
 
-blueprint = Blueprint("kinds", __name__, tag="Kinds of job")
+blueprint = Blueprint("kinds", __name__, tag="Kinds of job", scope="jobs")
 
 RUN_AT_MOST = timedelta(days=366)
 _OPEN = {name: kind for name, kind in sorted(discover().items()) if kind.open_to}

@@ -22,7 +22,7 @@ from web.contract.services import services
 from web.contract.shapes import Shape
 from web.job_document import ACCEPTED_EXAMPLE, JobSchema, accepted_headers, dump
 
-blueprint = Blueprint("many jobs", __name__, tag="Jobs")
+blueprint = Blueprint("many jobs", __name__, tag="Jobs", scope="jobs")
 
 
 class FilterSchema(ma.Schema):

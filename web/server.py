@@ -9,7 +9,7 @@ from granian.constants import Interfaces
 from common import logs, metrics, tracing
 from common.config import Settings, current
 from common.errors import Misconfigured
-from common.organizations.people import ensure_operator
+from common.organizations.operator_account import ensure_operator
 from common.services import Services
 from web.app import create_app
 from web.contract import stopping
@@ -27,6 +27,7 @@ def application() -> Flask:
     tracing.start("api")
     services = Services(settings, process="api")
     services.figures.start()
+    services.changes.listen()
     return create_app(services)
 
 

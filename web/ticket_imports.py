@@ -24,7 +24,7 @@ from web.contract.uploads import FIELD_MAX_BYTES, Upload, receive
 from web.job_document import ACCEPTED_EXAMPLE, JobSchema, accepted_headers, dump
 from web.ticket_import_form import SOURCE_MAX_CHARS, check_filename, check_source, format_of, read_mapping
 
-blueprint = Blueprint("ticket_imports", __name__, tag="Tickets")
+blueprint = Blueprint("ticket_imports", __name__, tag="Tickets", scope="tickets")
 log = get_logger()
 
 

@@ -21,7 +21,7 @@ from web.contract.services import services
 from web.contract.shapes import Shape, instant, links, page_of
 from web.ticket_import_form import SOURCE_MAX_CHARS
 
-blueprint = Blueprint("tickets", __name__, tag="Tickets")
+blueprint = Blueprint("tickets", __name__, tag="Tickets", scope="tickets")
 
 
 class TicketSchema(Shape):

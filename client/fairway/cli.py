@@ -5,7 +5,7 @@ Exit status: 0 done, 1 a job did not succeed, 2 used wrongly, 3 refused by the A
 
 import json
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, is_dataclass
 from functools import wraps
 from itertools import islice
@@ -18,7 +18,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 from rich.table import Table
 
 from fairway.client import DAY_S, DEFAULT_URL, Fairway
-from fairway.credentials import Credentials, keep, load
+from fairway.credentials import Credentials, forget, keep, load
 from fairway.errors import NotInTime, Problem, Unreachable
 from fairway.events import Event
 from fairway.models import FINAL, Job
@@ -38,13 +38,22 @@ class Terminal:
         known = load()
         self.url = url or (known.url if known else DEFAULT_URL)
         self.token = token or (known.token if known and known.url == self.url else None)
+        self._is_kept = bool(not token and known and known.url == self.url and known.refresh_token)
         self.as_json = as_json
         # Into a pipe or a file, lines are as long as they are.
         self.out = Console(width=None if sys.stdout.isatty() else PIPE_CHARS)
 
     def api(self) -> Fairway:
         """Return the client."""
-        return Fairway(self.url, token=self.token)
+        return Fairway(self.url, token=self.token, renew=self._renew if self._is_kept else None)
+
+    def _renew(self) -> str:
+        """Get the next token for who is signed in, and keep it. Raises `Problem` if the session is over."""
+        known = load()
+        with Fairway(self.url) as nobody:
+            tokens = nobody.refresh(known.refresh_token if known else "")
+        keep(Credentials(self.url, tokens.access_token, tokens.refresh_token))
+        return tokens.access_token
 
     def show(self, shown: Any) -> None:
         """Print one thing."""
@@ -136,11 +145,72 @@ _tail = click.option("--tail", "then", flag_value="tail", help="Show its changes
 @click.pass_obj
 @_reported
 def sign_in(terminal: Terminal, *, organization: str | None, email: str, password: str) -> None:
-    """Sign in, and keep the token (fifteen minutes) in a file of your own."""
+    """Sign in, and keep the session (thirty days from its last use) in a file of your own."""
     with Fairway(terminal.url) as nobody:
-        token = nobody.sign_in(organization=organization, email=email, password=password)
-    file = keep(Credentials(terminal.url, token))
+        tokens = nobody.sign_in(organization=organization, email=email, password=password)
+    file = keep(Credentials(terminal.url, tokens.access_token, tokens.refresh_token))
     err.print(f"Signed in at {terminal.url}; kept in {file}.", highlight=False)
+
+
+@main.command("sign-out")
+@click.option("--everywhere", is_flag=True, help="End all your sessions, not only this one.")
+@click.pass_obj
+@_reported
+def sign_out(terminal: Terminal, *, everywhere: bool) -> None:
+    """End the session that was kept."""
+    with terminal.api() as fairway:
+        fairway.sign_out(everywhere=everywhere)
+    forget()
+    err.print("Signed out.", highlight=False)
+
+
+@main.command()
+@click.pass_obj
+@_reported
+def users(terminal: Terminal) -> None:
+    """List the people of the organization."""
+    with terminal.api() as fairway:
+        terminal.list(fairway.users(), "id", "email", "name", "role", "state")
+
+
+@main.command()
+@click.argument("email")
+@click.option("--name", default="")
+@click.option("--role", help="admin or member; operators make operators.")
+@click.pass_obj
+@_reported
+def invite(terminal: Terminal, email: str, *, name: str, role: str | None) -> None:
+    """Invite EMAIL; the token that is printed, this once, lets them choose a password."""
+    with terminal.api() as fairway:
+        _, invitation = fairway.add_user(email, name=name, role=role)
+    terminal.show(invitation)
+
+
+@main.command()
+@click.argument("token")
+@click.option("--password", prompt=True, hide_input=True, confirmation_prompt=True)
+@click.pass_obj
+@_reported
+def join(terminal: Terminal, token: str, *, password: str) -> None:
+    """Join with an invitation's TOKEN, or set a new password with a reset's; signs in."""
+    with Fairway(terminal.url) as nobody:
+        tokens = nobody.set_password(token, password)
+    keep(Credentials(terminal.url, tokens.access_token, tokens.refresh_token))
+    err.print(f"Signed in at {terminal.url}.", highlight=False)
+
+
+@main.command("api-key")
+@click.argument("name")
+@click.option("--scope", "scopes", multiple=True, required=True, help="As jobs:read; once for each.")
+@click.option("--role", default="member", show_default=True)
+@click.option("--expires-at", help="RFC 3339; never, if left out.")
+@click.pass_obj
+@_reported
+def api_key(terminal: Terminal, name: str, *, scopes: Sequence[str], role: str, expires_at: str | None) -> None:
+    """Make an API key and print its token, this once."""
+    with terminal.api() as fairway:
+        _, token = fairway.make_api_key(name, scopes, role=role, expires_at=expires_at)
+    click.echo(token)
 
 
 @main.command()

@@ -8,10 +8,11 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Credentials:
-    """An API and a token for it."""
+    """An API, a token for it, and what gets the next token."""
 
     url: str
     token: str
+    refresh_token: str = ""
 
 
 def load() -> Credentials | None:
@@ -30,6 +31,11 @@ def keep(credentials: Credentials) -> Path:
     with os.fdopen(descriptor, "w", encoding="utf-8") as out:
         json.dump(asdict(credentials), out)
     return file
+
+
+def forget() -> None:
+    """Keep nothing any longer."""
+    _file().unlink(missing_ok=True)
 
 
 def _file() -> Path:

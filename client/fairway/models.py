@@ -127,3 +127,57 @@ class Ticket(Model):
     updated_at: str
     deleted_at: str | None
     links: Mapping[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tokens(Model):
+    """A session: *expires_in* is how many seconds the access token lasts."""
+
+    access_token: str
+    refresh_token: str
+    token_type: str
+    expires_in: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class User(Model):
+    """A person of the organization."""
+
+    id: str
+    email: str
+    name: str
+    role: str
+    state: str
+    created_at: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class OneTime(Model):
+    """A token that sets one password."""
+
+    token: str
+    expires_at: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ApiKey(Model):
+    """The credential of a machine, without its secret."""
+
+    id: str
+    name: str
+    role: str
+    scopes: Sequence[str]
+    created_by: str
+    created_at: str
+    expires_at: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Happening(Model):
+    """What happened to the organization; *number* counts without a gap."""
+
+    number: int
+    type: str
+    at: str
+    actor: str
+    data: Mapping[str, Any]

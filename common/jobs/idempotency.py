@@ -7,16 +7,17 @@ import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 from pymongo import ASCENDING, IndexModel
 from pymongo.client_session import ClientSession
 from pymongo.collection import Collection
+from pymongo.errors import DuplicateKeyError
 
 from common.errors import Conflict, Fault, Invalid
-from common.jobs.record import JobRecord
 
+T = TypeVar("T")
 KEPT_FOR = timedelta(hours=24)
 
 IDEMPOTENCY_INDEXES = (IndexModel([("expires_at", ASCENDING)], expireAfterSeconds=0, name="expiry"),)
@@ -35,15 +36,16 @@ class Answer:
 class Once:
     """One use of an idempotency key.
 
-    *fingerprint* is the SHA-256 of all that makes the request what it is. An answer that shows a secret is never
-    kept: the second request learns only where the job is.
+    *fingerprint* is the SHA-256 of all that makes the request what it is; *answer* makes the answer from what was
+    made, with its `Location`. An answer that shows a secret is never kept: the second request learns only where
+    that is.
     """
 
     scope: str
     operation: str
     key: str
     fingerprint: str
-    answer: Callable[[JobRecord], Answer]
+    answer: Callable[[Any], Answer]
     shows_secret: bool = False
 
     @property
@@ -70,26 +72,24 @@ def look_up(collection: Collection[Any], once: Once, now: datetime) -> None:
     if found["secret"]:
         raise Conflict(
             "This was asked before under this Idempotency-Key. Its answer showed a secret and is not repeated.",
-            extra={"job": f"/v1/jobs/{found['job_id']}"},
+            extra=_link(found),
         )
     raise AlreadyAnswered(Answer(found["status"], orjson.loads(found["body"]), found["headers"]))
 
 
-def keep(
-    collection: Collection[Any], session: ClientSession, once: Once, record: JobRecord, now: datetime
-) -> None:
-    """Keep the answer to *record* under the key, in the transaction of *session*.
+def keep(collection: Collection[Any], session: ClientSession, once: Once, made: object, now: datetime) -> None:
+    """Keep the answer to *made* under the key, in the transaction of *session*.
 
     Raises `DuplicateKeyError` if another transaction took the key since `look_up`.
     """
-    answer = once.answer(record)
+    answer = once.answer(made)
     collection.delete_one({"_id": once.id, "expires_at": {"$lte": now}}, session=session)
     collection.insert_one(
         {
             "_id": once.id,
             "fingerprint": once.fingerprint,
             "secret": once.shows_secret,
-            "job_id": record.id,
+            "made": answer.headers.get("Location"),
             "status": answer.status,
             # As text: an answer's keys and values are a caller's, and must come back to the letter.
             "body": b"" if once.shows_secret else orjson.dumps(answer.body),
@@ -98,6 +98,40 @@ def keep(
         },
         session=session,
     )
+
+
+def do_once(
+    collection: Collection[Any],
+    once: Once | None,
+    now: Callable[[], datetime],
+    effect: Callable[[ClientSession], T],
+    transact: Callable[[Callable[[ClientSession], T]], T],
+) -> T:
+    """Make *effect* and keep its answer in one transaction, unless the key was used before.
+
+    Raises like `look_up`, and `Conflict` for what another request is making at this moment.
+    """
+    if once is None:
+        return transact(effect)
+    look_up(collection, once, now())
+
+    def both(session: ClientSession) -> T:
+        made = effect(session)
+        keep(collection, session, once, made, now())
+        return made
+
+    try:
+        return transact(both)
+    except DuplicateKeyError:
+        # Another request with this key committed since we looked; if the key still seems free, the
+        # duplicate was in the effect itself.
+        look_up(collection, once, now())
+        raise Conflict("This is being made by another request. Try again in a moment.") from None
+
+
+def _link(found: Mapping[str, Any]) -> dict[str, Any]:
+    link = found.get("made") or f"/v1/jobs/{found.get('job_id')}"  # as a version before kept it
+    return {"job" if link.startswith("/v1/jobs/") else "made": link}
 
 
 class ReusedKey(Invalid):

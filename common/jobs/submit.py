@@ -8,12 +8,10 @@ from datetime import datetime
 from typing import Any
 
 from pymongo.client_session import ClientSession
-from pymongo.errors import DuplicateKeyError
 
 from common import tracing
 from common.caller import Caller
 from common.clock import Clock
-from common.errors import Conflict
 from common.ids import JobId, OrgId, new_id
 from common.jobs import idempotency
 from common.jobs.backlog import Backlog
@@ -93,8 +91,7 @@ class Submitter:
         if once is None:
             record = self._store.retry(org_id, job_id)
         else:
-            idempotency.look_up(self._control.idempotency, once, self._clock.now())
-            record = self._kept(once, lambda session: self._store.retry(org_id, job_id, session=session))
+            record = self._do_once(once, lambda session: self._store.retry(org_id, job_id, session=session))
             self._store.tell([record.id])
         self._lanes.admit_all_soon([record.entry])
         return record
@@ -162,27 +159,11 @@ class Submitter:
             self._control.jobs.insert_one(document, session=session)
             return record
 
-        if once is None:
-            self._control.transaction(insert)
-        else:
-            self._kept(once, insert)
+        self._do_once(once, insert)
 
-    def _kept(self, once: Once, effect: Callable[[ClientSession], JobRecord]) -> JobRecord:
-        """Make *effect* and keep its answer in one transaction, unless the key was used before."""
-        keys = self._control.idempotency
-
-        def both(session: ClientSession) -> JobRecord:
-            record = effect(session)
-            idempotency.keep(keys, session, once, record, self._clock.now())
-            return record
-
-        try:
-            return self._control.transaction(both)
-        except DuplicateKeyError:
-            # Another request with this key committed since we looked; if the key still seems free, the
-            # duplicate was in the effect itself.
-            idempotency.look_up(keys, once, self._clock.now())
-            raise Conflict("This is being made by another request. Try again in a moment.") from None
+    def _do_once(self, once: Once | None, effect: Callable[[ClientSession], JobRecord]) -> JobRecord:
+        keys, control = self._control.idempotency, self._control
+        return idempotency.do_once(keys, once, self._clock.now, effect, control.transaction)
 
     def _admit(self, documents: Sequence[Mapping[str, Any]]) -> None:
         self._lanes.admit_all_soon(entry_of(one) for one in documents if one["state"] == "queued")

@@ -52,6 +52,14 @@ def verify_password(stored: str | None, password: str) -> bool:
         return stored is not None
 
 
+def is_outdated(stored: str) -> bool:
+    """Tell whether *stored* was made under other settings of the hash than ours now: then hash it again."""
+    try:
+        return _hasher.check_needs_rehash(stored)
+    except InvalidHashError:
+        return False
+
+
 def _bytes(password: str) -> bytes:
     """Write *password* as its composed characters: keyboards differ in how they send the same ones."""
     return unicodedata.normalize("NFC", password).encode("utf-8")

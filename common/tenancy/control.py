@@ -16,7 +16,19 @@ T = TypeVar("T")
 
 _OWN_INDEXES: Mapping[str, Sequence[IndexModel]] = {
     "organizations": (IndexModel([("slug", ASCENDING)], unique=True, name="slug"),),
-    "users": (IndexModel([("org_id", ASCENDING), ("email", ASCENDING)], unique=True, name="email"),),
+    "users": (
+        IndexModel([("org_id", ASCENDING), ("email", ASCENDING)], unique=True, name="email"),
+        IndexModel([("org_id", ASCENDING), ("_id", ASCENDING)], name="org"),
+        IndexModel([("org_id", ASCENDING), ("role", ASCENDING), ("state", ASCENDING)], name="role"),
+        # For operators, across organizations.
+        IndexModel([("email_domain", ASCENDING), ("_id", ASCENDING)], name="email_domain"),
+    ),
+    "sessions": (
+        IndexModel([("org_id", ASCENDING), ("user_id", ASCENDING)], name="person"),
+        IndexModel([("expires_at", ASCENDING)], expireAfterSeconds=0, name="expiry"),
+    ),
+    "api_keys": (IndexModel([("org_id", ASCENDING), ("_id", ASCENDING)], name="org"),),
+    "event_numbers": (),
     "slugs": (IndexModel([("org_id", ASCENDING)], name="org"),),
     "jobs": (),
     "closings": (),
@@ -44,6 +56,11 @@ class ControlPlane:
         self._indexes = {**_OWN_INDEXES, **indexes}
         self.organizations: Collection[Any] = self._database["organizations"]
         self.users: Collection[Any] = self._database["users"]
+        self.sessions: Collection[Any] = self._database["sessions"]
+        self.api_keys: Collection[Any] = self._database["api_keys"]
+        self.events: Collection[Any] = self._database["events"]
+        self.event_numbers: Collection[Any] = self._database["event_numbers"]
+        self.changes: Collection[Any] = self._database["changes"]
         self.slugs: Collection[Any] = self._database["slugs"]
         self.jobs: Collection[Any] = self._database["jobs"]
         self.closings: Collection[Any] = self._database["closings"]

@@ -3,22 +3,25 @@
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
 from pymongo import MongoClient
 
-from common.clock import Clock
+from common.clock import rfc3339
 from common.errors import Misconfigured, NotFound, Stale
 from common.ids import PLATFORM, OrgId, is_id
+from common.tenancy.cache import Versioned
+from common.tenancy.changes import Change
 from common.tenancy.collections import TENANT_COLLECTIONS
 from common.tenancy.control import ControlPlane, ensure_collection
+from common.tenancy.remembered import Remembered
 from common.tenancy.scope import OrgScope
 from common.tenancy.tiers import Tier
 
-REMEMBERED_S = 5.0
-REMEMBERED_MOST = 10_000
+State = Literal["active", "deleted", "purging"]
+ABSENT = "There is no such organization."
 
 
 @dataclass(frozen=True)
@@ -31,7 +34,7 @@ class Placement:
 
 @dataclass(frozen=True)
 class Organization:
-    """An organization, as everybody here sees it."""
+    """An organization, as everybody here sees it; *revision* rises with each change of it."""
 
     org_id: OrgId
     name: str
@@ -39,66 +42,75 @@ class Organization:
     tier: Tier
     placement: Placement
     created_at: datetime
+    state: State = "active"
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    revision: int = 0
 
     @property
     def version(self) -> str:
         """Return what changes with every change of it, as an ETag."""
-        parts = (self.org_id, self.name, self.slug, self.tier, self.placement.mode, self.placement.database)
-        return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
+        return f"{self.org_id}-{self.revision}"
+
+    @property
+    def is_active(self) -> bool:
+        """Tell whether its people may come in and its jobs may run."""
+        return self.state == "active"
 
 
 class Registry:
-    """Looks organizations up, remembers them for five seconds, and routes to their database."""
+    """Looks organizations up, remembers them, and routes to their database."""
 
     def __init__(
-        self, control: ControlPlane, client: "MongoClient[Any]", databases: Sequence[str], clock: Clock
+        self, control: ControlPlane, client: "MongoClient[Any]", databases: Sequence[str], remembered: Remembered
     ) -> None:
         self._organizations = control.organizations
         self._client = client
         self._databases = tuple(databases)
-        self._clock = clock
-        self._remembered: dict[OrgId, tuple[float, Organization]] = {}
+        self._remembered = remembered
         self._prepared: dict[str, frozenset[str]] = {}
 
     def get(self, org_id: OrgId, *, fresh: bool = False) -> Organization:
-        """Return the organization; *fresh* as it is now, not as it was remembered. Raises `NotFound`."""
+        """Return the organization, also a deleted one; *fresh* as it is now. Raises `NotFound`."""
         if not is_id(org_id):
-            raise NotFound("There is no such organization.")
-        known = self._remembered.get(org_id)
-        if known and not fresh and self._clock.monotonic() - known[0] < REMEMBERED_S:
-            return known[1]
-        found = self._organizations.find_one({"_id": org_id})
+            raise NotFound(ABSENT)
+        if fresh:
+            known = self._load(org_id)
+            found = read_organization(known.value) if known is not None else None
+        else:
+            found = self._remembered.get(key_of(org_id), lambda: self._load(org_id), read_organization)
         if found is None:
-            raise NotFound("There is no such organization.")
-        organization = read_organization(found)
-        if len(self._remembered) >= REMEMBERED_MOST:
-            self._remembered.clear()
-        self._remembered[org_id] = (self._clock.monotonic(), organization)
-        return organization
+            raise NotFound(ABSENT)
+        return found
+
+    def change(
+        self, change: Change, was: Organization, fields: Mapping[str, Any], *, unset: Sequence[str] = ()
+    ) -> None:
+        """Give the organization *fields*, in the transaction of *change*. Raises `Stale` if it differs now."""
+        same = {"_id": was.org_id, "revision": {"$in": [was.revision or None, was.revision]}}
+        update = {"$set": {**fields, "revision": was.revision + 1}, "$unset": dict.fromkeys(unset, "")}
+        if not self._organizations.update_one(same, update, session=change.session).matched_count:
+            raise Stale("The organization has changed since you read it. Read it again.")
+        change.note(key_of(was.org_id), was.revision + 1)
 
     def set_tier(self, org_id: OrgId, tier: Tier, *, was: Organization) -> Organization:
         """Give it another tier. Raises `NotFound`, or `Stale` if it is no longer as *was* says."""
-        same = {"_id": org_id, "tier": was.tier, "name": was.name, "slug": was.slug}
-        if not self._organizations.update_one(same, {"$set": {"tier": tier}}).matched_count:
-            self._remembered.pop(org_id, None)
-            self.get(org_id)
-            raise Stale("The organization has changed since. Read it again.")
-        self._remembered.pop(org_id, None)
-        return self.get(org_id)
+        self.get(org_id, fresh=True)
+        self._remembered.changes.transact(lambda change: self.change(change, was, {"tier": tier}))
+        return self.get(org_id, fresh=True)
 
     def search(self, words: str, *, after: str, limit: int) -> list[Organization]:
         """List up to *limit* organizations whose name or slug contains *words*, by id, from *after* on."""
-        query: dict[str, Any] = {"_id": {"$gt": after}}
+        query: dict[str, Any] = {"_id": {"$gt": after}, "state": {"$ne": "purged"}}
         if words:
             part = {"$regex": re.escape(words), "$options": "i"}
             query["$or"] = [{"name": part}, {"slug": part}]
         found = self._organizations.find(query).sort("_id", 1).limit(limit)
-        return [read_organization(one) for one in found]
+        return [read_organization(plain(one)) for one in found]
 
     def by_slug(self, slug: str) -> Organization | None:
-        """Return the organization of that slug, or `None`."""
+        """Return the organization of that slug, also a deleted one, or `None`."""
         found = self._organizations.find_one({"slug": {"$eq": slug}})
-        return read_organization(found) if found else None
+        return read_organization(plain(found)) if found else None
 
     def scope(self, org_id: OrgId) -> OrgScope:
         """Return the only way to that organization's data.
@@ -141,14 +153,35 @@ class Registry:
             self._prepared[database] = names
         return names
 
+    def _load(self, org_id: OrgId) -> Versioned | None:
+        found = self._organizations.find_one({"_id": org_id, "state": {"$ne": "purged"}})
+        return Versioned(found.get("revision", 0), plain(found)) if found is not None else None
 
-def read_organization(document: Mapping[str, Any]) -> Organization:
-    """Read MongoDB's *document*."""
+
+def key_of(org_id: OrgId) -> str:
+    """Return the key under which changes of that organization are noted."""
+    return f"organization:{org_id}"
+
+
+def read_organization(plain: Mapping[str, Any]) -> Organization:
+    """Read an organization from its plain JSON."""
     return Organization(
-        org_id=OrgId(document["_id"]),
-        name=document["name"],
-        slug=document["slug"],
-        tier=document["tier"],
-        placement=Placement(**document["placement"]),
-        created_at=document["created_at"],
+        org_id=OrgId(plain["_id"]),
+        name=plain["name"],
+        slug=plain["slug"],
+        tier=plain["tier"],
+        placement=Placement(**plain["placement"]),
+        created_at=datetime.fromisoformat(plain["created_at"]),
+        state=plain.get("state", "active"),
+        settings=plain.get("settings", {}),
+        revision=plain.get("revision", 0),
     )
+
+
+def plain(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what MongoDB keeps of an organization as the plain JSON that is remembered."""
+    shown = {name: document[name] for name in _SHOWN if name in document}
+    return {**shown, "created_at": rfc3339(document["created_at"])}
+
+
+_SHOWN = ("_id", "name", "slug", "tier", "placement", "state", "settings", "revision")

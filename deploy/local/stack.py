@@ -15,7 +15,7 @@ from pydantic import SecretStr
 from common.config import PREFIX, Settings
 from common.errors import Misconfigured
 from common.keys import SecretKeys
-from common.organizations.people import ensure_operator
+from common.organizations.operator_account import ensure_operator
 from common.services import Services
 from deploy.local.processes import metrics_folder, processes
 from deploy.local.servers import Mongo, Redis

@@ -67,6 +67,11 @@ def test_each_operation_of_tenants_has_its_method(document: dict[str, Any]) -> N
         (models.RefusedRow, "RefusedRow"),
         (models.Ticket, "Ticket"),
         (models.Counted, "Counted"),
+        (models.Tokens, "Token"),
+        (models.User, "User"),
+        (models.OneTime, "OneTime"),
+        (models.ApiKey, "ApiKey"),
+        (models.Happening, "Event"),
     ],
 )
 def test_each_model_has_the_fields_of_its_schema(

@@ -7,6 +7,7 @@ from common.probe.leave_marks import LeaveMarks
 
 from deploy.local.supervisor import ROOT
 from tests.faults.fleet import SIGKILL, WORK, Fleet
+from tests.integration.conftest import token_of
 from web.app import create_app
 
 DIES_BEFORE_REDIS = """
@@ -53,7 +54,7 @@ def test_killed_between_effect_and_answer(fleet: Fleet) -> None:
     failing = LeaveMarks(steps=2, trouble="fail", at=1)  # the first run leaves one effect, the second the other
     job = fleet.submit(failing, ends=("succeeded",))[0]
     fleet.settle()
-    token, _ = fleet.services.tokens.issue(org_id=fleet.org_id, user_id="somebody", role="admin")
+    token = token_of(fleet.services, fleet.org_id)
     authorization, path = f"Bearer {token}", f"/v1/jobs/{job.id}/retry"
 
     with fleet.fault("API killed between effect and answer"):

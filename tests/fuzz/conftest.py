@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from common.config import Settings
-from common.ids import PLATFORM, new_id
+from common.ids import PLATFORM
 from common.organizations import tokens
 from common.services import Services
 from deploy.local.servers import free_port
 from deploy.local.stack import Stack
-from tests.integration.conftest import make_organization
+from tests.integration.conftest import make_organization, token_of
 
 LASTS_S = 4 * 3600
 
@@ -58,8 +58,8 @@ def _tokens(settings: Settings) -> dict[str, str | None]:
     try:
         found: dict[str, str | None] = {"nobody": None}
         for role in ("member", "admin"):
-            found[role], _ = services.tokens.issue(org_id=org_id, user_id=new_id(), role=role)
-        found["operator"], _ = services.tokens.issue(org_id=PLATFORM, user_id=new_id(), role="operator")
+            found[role] = token_of(services, org_id, role)
+        found["operator"] = token_of(services, PLATFORM, "operator")
     finally:
         tokens.ACCESS_S = usual
         services.close()

@@ -2,10 +2,11 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 
-from common.caller import Caller
+from common.caller import Caller, Role
 from common.clock import SystemClock
 from common.config import Settings
 from common.ids import JobId, OrgId, new_id
@@ -13,6 +14,7 @@ from common.jobs.lanes import UNMEASURED
 from common.jobs.leases import Claimed
 from common.jobs.members import Member
 from common.jobs.record import JobRecord
+from common.organizations.people import Person, person_document
 from common.services import Services
 from workers import runner
 from workers.context import Context, Signals
@@ -51,6 +53,26 @@ def make_organization(services: Services, name: str = "Acme") -> OrgId:
 def org_id(services: Services) -> OrgId:
     """Return an organization."""
     return make_organization(services)
+
+
+def make_person(services: Services, org_id: OrgId, role: Role = "admin", **fields: Any) -> Person:
+    """Put somebody there who may sign in, without an invitation."""
+    user_id = new_id()
+    document = person_document(
+        user_id=user_id,
+        org_id=org_id,
+        email=fields.pop("email", f"{user_id}@acme.example"),
+        role=role,
+        password_hash=fields.pop("password_hash", "$argon2id$none"),
+        clock=CLOCK,
+    )
+    services.control.users.insert_one({**document, **fields})
+    return services.people.get(org_id, user_id)
+
+
+def token_of(services: Services, org_id: OrgId, role: Role = "admin") -> str:
+    """Return the access token of somebody new in that organization."""
+    return services.sessions.begin(make_person(services, org_id, role)).access_token
 
 
 def caller_of(org_id: OrgId) -> Caller:

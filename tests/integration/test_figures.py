@@ -141,14 +141,14 @@ from common import tracing
 tracing.start("probe")
 from common.config import Settings
 from common.services import Services
-from tests.integration.conftest import Slot
+from tests.integration.conftest import Slot, token_of
 from web.app import create_app
 from workers import runner
 runner.discover()
 services = Services(Settings())
 services.prepare()
 app = create_app(services)
-headers = {"Authorization": f"Bearer {services.tokens.issue(org_id=sys.argv[1], user_id='x', role='admin')[0]}"}
+headers = {"Authorization": f"Bearer {token_of(services, sys.argv[1])}"}
 asked = {"traceparent": sys.argv[2], **headers}
 job = app.test_client().post("/v1/kinds/jobs.rehearse/jobs", json={"payload": {}}, headers=asked)
 assert job.status_code == 202, job.text

@@ -9,7 +9,6 @@ from flask import request
 
 from common.errors import Fault, Invalid
 from common.jobs.idempotency import Answer, Once
-from common.jobs.record import JobRecord
 from web.contract.services import services
 
 HEADER = "Idempotency-Key"
@@ -47,7 +46,7 @@ def once(
     *,
     scope: str,
     request_parts: Any,
-    answer: Callable[[JobRecord], Answer],
+    answer: Callable[[Any], Answer],
     shows_secret: bool = False,
 ) -> Once | None:
     """Return this request's use of a key, or `None` if it brought none.

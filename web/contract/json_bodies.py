@@ -61,9 +61,11 @@ class Blueprint(SmorestBlueprint):  # type: ignore[misc] # flask-smorest ships n
 
     ARGUMENTS_PARSER = StrictParser()
 
-    def __init__(self, *names: str, tag: str, **options: Any) -> None:
+    def __init__(self, *names: str, tag: str, scope: str | None = None, **options: Any) -> None:
+        """Make it; with *scope*, also API keys may come in that have `scope:read` or `scope:write`."""
         super().__init__(*names, **options)
         self.tag = tag
+        self.scope = scope
 
     def arguments(self, schema: Any, **options: Any) -> Any:
         """Decorate a view with the arguments of *schema*, which is made once and not at each request."""

@@ -16,7 +16,7 @@ from flask import Flask
 
 from common.ids import OrgId
 from common.services import Services
-from tests.integration.conftest import Slot, caller_of
+from tests.integration.conftest import Slot, caller_of, token_of
 from tests.integration.web.conftest import app  # noqa: F401 (a fixture)
 
 PASSWORD = "a good password"
@@ -38,7 +38,7 @@ def wire(app: Flask) -> httpx.WSGITransport:  # noqa: F811 (the fixture)
 @pytest.fixture
 def fairway(wire: httpx.WSGITransport, services: Services, org_id: OrgId) -> Iterator[Fairway]:
     """Return an admin's client."""
-    token, _ = services.tokens.issue(org_id=org_id, user_id="x", role="admin")
+    token = token_of(services, org_id)
     with Fairway("http://test", token=token, transport=wire) as made:
         yield made
 
@@ -193,7 +193,7 @@ def test_a_stream_that_is_refused_for_now_is_asked_for_when_it_may_be() -> None:
 
 def test_a_token_that_is_over_is_made_again(wire: httpx.WSGITransport, services: Services, org_id: OrgId) -> None:
     def renew() -> str:
-        return services.tokens.issue(org_id=org_id, user_id="x", role="admin")[0]
+        return token_of(services, org_id)
 
     job = services.submit(caller_of(org_id), BeQuick())
     services.submitter.cancel(org_id, job.id)

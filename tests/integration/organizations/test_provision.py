@@ -13,7 +13,7 @@ from common.organizations import people, provision
 from common.organizations.provision import ProvisionOrganization, make
 from common.organizations.sign_up import Reservation
 from common.tenancy.control import ControlPlane
-from common.tenancy.registry import read_organization
+from common.tenancy.registry import plain, read_organization
 from tests.integration.organizations.conftest import CLOCK, end, sign_up, wanted
 
 OURS = {provision.__file__, people.__file__}
@@ -45,7 +45,7 @@ def test_an_organization_gets_its_admin_its_slug_and_its_place(control: ControlP
 
     stored = control.organizations.find_one({"_id": asked.org_id})
     assert stored is not None
-    made = read_organization(stored)
+    made = read_organization(plain(stored))
     assert (made.name, made.slug, made.tier) == ("Acme", "acme", "free")
     assert (made.placement.mode, made.placement.database) == ("pooled", "data_1")
     admin = people.find_person(control, asked.org_id, "ada@acme.example")

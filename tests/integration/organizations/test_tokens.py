@@ -15,7 +15,9 @@ from joserfc.jwk import OKPKey
 from common.errors import Misconfigured, Unauthenticated
 from common.ids import JobId, OrgId, new_id
 from common.keys import KEY_BYTES, SecretKeys
+from common.organizations.signing_keys import SigningKeys
 from common.organizations.tokens import ACCESS_S, AUDIENCE, ISSUER, JOB_TOKEN_S, TOKEN_MAX_CHARS, Tokens
+from common.tenancy.changes import Changes
 from common.tenancy.control import ControlPlane
 
 KEYS = SecretKeys([bytes(KEY_BYTES)])
@@ -44,12 +46,17 @@ def clock() -> MovableClock:
 @pytest.fixture
 def tokens(control: ControlPlane, clock: MovableClock) -> Tokens:
     """Return a maker of tokens with a key of its own."""
-    return Tokens(control, KEYS, clock)
+    return made_of(control, clock)
+
+
+def made_of(control: ControlPlane, clock: MovableClock, keys: SecretKeys = KEYS) -> Tokens:
+    """Return the maker of tokens of one process."""
+    return Tokens(SigningKeys(control, keys, clock, Changes(control), lasts=timedelta(days=30)), clock)
 
 
 def issue(tokens: Tokens) -> str:
     """Return an access token of an admin."""
-    return tokens.issue(org_id=ORG, user_id=USER, role="admin")[0]
+    return tokens.issue(org_id=ORG, user_id=USER, role="admin", session_id="s")[0]
 
 
 def segment(value: Any) -> str:
@@ -60,9 +67,17 @@ def segment(value: Any) -> str:
 
 def sign(tokens: Tokens, *, header: dict[str, Any] | None = None, claims: dict[str, Any] | None = None) -> str:
     """Sign what we never would, with our own key; `None` takes a part away."""
-    key = tokens._signing_key()
+    key = tokens._keys.signing().pair
     now_s = int(tokens._clock.now().timestamp())
-    good = {"sub": USER, "org": ORG, "role": "admin", "iss": ISSUER, "aud": AUDIENCE, "exp": now_s + 60}
+    good = {
+        "sub": USER,
+        "org": ORG,
+        "role": "admin",
+        "sid": "s",
+        "iss": ISSUER,
+        "aud": AUDIENCE,
+        "exp": now_s + 60,
+    }
     whole = {name: value for name, value in {**good, **(claims or {})}.items() if value is not None}
     head = {"alg": "Ed25519", "typ": "at+jwt", "kid": key.kid, **(header or {})}
     signed_part = f"{segment({k: v for k, v in head.items() if v is not None})}.{segment(whole)}"
@@ -70,7 +85,7 @@ def sign(tokens: Tokens, *, header: dict[str, Any] | None = None, claims: dict[s
 
 
 def test_a_token_says_who_and_for_which_organization(tokens: Tokens, clock: MovableClock) -> None:
-    token, lasts_s = tokens.issue(org_id=ORG, user_id=USER, role="member")
+    token, lasts_s = tokens.issue(org_id=ORG, user_id=USER, role="member", session_id="s")
 
     said = tokens.verify(token)
 
@@ -111,7 +126,7 @@ def test_every_process_knows_the_one_key_and_the_stored_one_is_encrypted(
     together = threading.Barrier(6)
 
     def start() -> None:
-        tokens = Tokens(control, KEYS, clock)
+        tokens = made_of(control, clock)
         together.wait()
         issue(tokens)
         made.append(tokens)
@@ -132,8 +147,8 @@ def test_every_process_knows_the_one_key_and_the_stored_one_is_encrypted(
 def test_a_lost_encryption_key_is_said_and_makes_no_new_signing_key(
     control: ControlPlane, clock: MovableClock
 ) -> None:
-    token = issue(Tokens(control, KEYS, clock))
-    other = Tokens(control, SecretKeys([b"x" * KEY_BYTES]), clock)
+    token = issue(made_of(control, clock))
+    other = made_of(control, clock, SecretKeys([b"x" * KEY_BYTES]))
 
     with pytest.raises(Misconfigured, match="signing_keys"):
         other.verify(token)
@@ -193,7 +208,7 @@ def test_a_header_that_is_not_ours_does_not_hold(tokens: Tokens, header: dict[st
 
 
 def test_a_key_in_the_token_is_not_believed(tokens: Tokens) -> None:
-    forged = OKPKey.generate_key("Ed25519", {"kid": tokens._signing_key().kid})
+    forged = OKPKey.generate_key("Ed25519", {"kid": tokens._keys.signing().pair.kid})
     claims = _claims_of(issue(tokens))
     header = {"alg": "Ed25519", "typ": "at+jwt", "kid": forged.kid, "jwk": forged.as_dict(private=False)}
 
@@ -202,7 +217,7 @@ def test_a_key_in_the_token_is_not_believed(tokens: Tokens) -> None:
 
 
 def test_the_public_key_is_no_password(tokens: Tokens) -> None:
-    key = tokens._signing_key()
+    key = tokens._keys.signing().pair
     head = segment({"alg": "HS256", "typ": "at+jwt", "kid": key.kid})
     signed_part = f"{head}.{issue(tokens).split('.')[1]}"
 
@@ -253,7 +268,7 @@ def test_a_token_that_was_tampered_with_does_not_hold(
 
 
 def test_signed_payloads_that_are_no_claims_do_not_hold(tokens: Tokens) -> None:
-    key = tokens._signing_key()
+    key = tokens._keys.signing().pair
     head = segment({"alg": "Ed25519", "typ": "at+jwt", "kid": key.kid})
     for payload in (b"[]", b"1", b"null", b'"x"', b"", b"\xff", b"{", b"[" * 2000, b'{"exp":1e999}', b"\x80{}"):
         signed_part = f"{head}.{segment(payload)}"
@@ -275,7 +290,7 @@ def test_what_does_not_hold_is_not_remembered(tokens: Tokens) -> None:
         with pytest.raises(Unauthenticated):
             tokens.verify(forge(*issue(tokens).split(".")))
 
-    assert tokens._remembered == {}
+    assert not tokens._remembered
 
 
 def _claims_of(token: str) -> dict[str, Any]:

@@ -13,10 +13,12 @@ from common.clock import SystemClock
 from common.config import Settings
 from common.ids import OrgId, new_id
 from common.jobs.kind import discover
+from common.tenancy.changes import Changes
 from common.tenancy.connection import connect
 from common.tenancy.control import ControlPlane
 from common.tenancy.org_collection import OrgCollection
 from common.tenancy.registry import Registry
+from common.tenancy.remembered import Remembered
 from common.tenancy.scope import OrgScope
 from common.tickets.collections import TICKETS
 
@@ -45,7 +47,7 @@ def make_registry(client: "MongoClient[Any]", control: ControlPlane) -> Callable
     discover()
 
     def make(*databases: str) -> Registry:
-        return Registry(control, client, databases, SystemClock())
+        return Registry(control, client, databases, Remembered(Changes(control)))
 
     return make
 

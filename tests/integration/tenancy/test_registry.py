@@ -9,14 +9,15 @@ from typing import Any
 import pytest
 from pymongo import ASCENDING, IndexModel, MongoClient
 
-from common.clock import SystemClock
 from common.config import Settings
 from common.errors import Misconfigured, NotFound
 from common.ids import PLATFORM, OrgId, new_id
 from common.tenancy import collections
+from common.tenancy.changes import Changes
 from common.tenancy.collections import TENANT_COLLECTIONS, TenantCollection
 from common.tenancy.control import ControlPlane
-from common.tenancy.registry import REMEMBERED_S, Registry
+from common.tenancy.registry import Registry
+from common.tenancy.remembered import Remembered
 from common.tenancy.safety import Unsafe
 from common.tenancy.scope import OrgScope
 from tests.integration.tenancy.conftest import THINGS, put_organization
@@ -206,21 +207,6 @@ def test_a_placement_of_another_version_is_not_taken_for_a_pooled_one(
         registry.scope(org_id)
 
 
-def test_an_organization_is_remembered_for_five_seconds(
-    control: ControlPlane, client: Client, settings: Settings
-) -> None:
-    clock = StoppedClock()
-    registry = Registry(control, client, settings.data_databases, clock)
-    org_id = put_organization(control, settings.data_databases[0], name="Before")
-    registry.get(org_id)
-    control.organizations.update_one({"_id": org_id}, {"$set": {"name": "After"}})
-
-    clock.at_s = REMEMBERED_S - 0.1
-    assert registry.get(org_id).name == "Before"
-    clock.at_s = REMEMBERED_S
-    assert registry.get(org_id).name == "After"
-
-
 def test_an_organization_that_was_not_there_is_found_as_soon_as_it_is(
     control: ControlPlane, make_registry: Make, settings: Settings
 ) -> None:
@@ -249,7 +235,7 @@ def test_a_slug_finds_its_organization_and_an_operator_finds_none(
 
 def test_new_organizations_are_spread_over_the_databases_and_stay_where_they_are(control: ControlPlane) -> None:
     databases = ("one", "two", "three")
-    first, second = (Registry(control, None, databases, SystemClock()) for _ in range(2))  # type: ignore[arg-type]
+    first, second = (Registry(control, None, databases, Remembered(Changes(control))) for _ in range(2))  # type: ignore[arg-type]
     ids = [OrgId(new_id()) for _ in range(900)]
 
     chosen = [first.choose_database(org_id) for org_id in ids]

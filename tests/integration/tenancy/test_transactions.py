@@ -120,7 +120,7 @@ def test_every_collection_of_the_control_plane_is_majority_journaled_and_from_th
 ) -> None:
     collections = [value for name, value in vars(control).items() if not name.startswith("_")]
 
-    assert len(collections) == 11
+    assert len(collections) == 16
     for collection in collections:
         assert collection.write_concern.document == {"w": "majority", "j": True}
         assert collection.read_concern.level == "majority"

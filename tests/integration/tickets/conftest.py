@@ -17,10 +17,12 @@ from common.jobs.record import JobRecord, new_document
 from common.jobs.store import JOBS_INDEXES, JobStore
 from common.services import Services
 from common.storage.folder import FolderBlobStore
+from common.tenancy.changes import Changes
 from common.tenancy.collections import TenantCollection
 from common.tenancy.connection import connect
 from common.tenancy.control import ControlPlane
 from common.tenancy.registry import Registry
+from common.tenancy.remembered import Remembered
 from common.tickets.collections import TICKETS
 from common.tickets.import_file import ImportFile
 from common.tickets.ticket import public
@@ -89,7 +91,7 @@ def import_services(servers: Any, tmp_path_factory: pytest.TempPathFactory) -> I
     clock, suffix = SystemClock(), new_id().replace("-", "")[-12:]
     control_name, data_name = f"control_{suffix}", f"data_{suffix}"
     control = ControlPlane(client, control_name, {"jobs": JOBS_INDEXES, "idempotency": IDEMPOTENCY_INDEXES})
-    registry = Registry(control, client, (data_name,), clock)
+    registry = Registry(control, client, (data_name,), Remembered(Changes(control)))
     control.ensure_indexes()
     registry.prepare_databases()
     yield cast(

@@ -9,9 +9,10 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
+from common.caller import Role
 from common.ids import PLATFORM, OrgId
 from common.services import Services
-from tests.integration.conftest import Slot, make_organization
+from tests.integration.conftest import Slot, make_organization, make_person
 from web.app import create_app
 
 
@@ -29,11 +30,12 @@ def anonymous(app: Flask) -> FlaskClient:
 
 @dataclass
 class Member:
-    """A client with an admin's token."""
+    """A client with somebody's token."""
 
     http: FlaskClient
     org_id: OrgId
     token: str
+    user_id: str = ""
 
     def __call__(self, method: str, path: str, **options: Any) -> TestResponse:
         headers = {"Authorization": f"Bearer {self.token}", **options.pop("headers", {})}
@@ -41,24 +43,24 @@ class Member:
 
 
 @pytest.fixture
-def member_of(app: Flask, services: Services) -> Callable[[OrgId], Member]:
-    """Return a function that signs in to an organization."""
+def member_of(app: Flask, services: Services) -> Callable[..., Member]:
+    """Return a function that signs somebody new in to an organization."""
 
-    def sign_in(org_id: OrgId) -> Member:
-        token, _ = services.tokens.issue(org_id=org_id, user_id="somebody", role="admin")
-        return Member(app.test_client(), org_id, token)
+    def sign_in(org_id: OrgId, role: Role = "admin") -> Member:
+        person = make_person(services, org_id, role)
+        return Member(app.test_client(), org_id, services.sessions.begin(person).access_token, person.user_id)
 
     return sign_in
 
 
 @pytest.fixture
-def admin(member_of: Callable[[OrgId], Member], org_id: OrgId) -> Member:
+def admin(member_of: Callable[..., Member], org_id: OrgId) -> Member:
     """Return an admin of the organization."""
     return member_of(org_id)
 
 
 @pytest.fixture
-def stranger(member_of: Callable[[OrgId], Member], services: Services) -> Member:
+def stranger(member_of: Callable[..., Member], services: Services) -> Member:
     """Return an admin of another organization."""
     return member_of(make_organization(services, "Other"))
 
@@ -70,10 +72,9 @@ def provisioner(services: Services) -> Slot:
 
 
 @pytest.fixture
-def operator(app: Flask, services: Services) -> Member:
+def operator(member_of: Callable[..., Member]) -> Member:
     """Return an operator of the platform."""
-    token, _ = services.tokens.issue(org_id=PLATFORM, user_id="the-operator", role="operator")
-    return Member(app.test_client(), PLATFORM, token)
+    return member_of(PLATFORM, "operator")
 
 
 def items(operator: Member, what: str, **query: Any) -> list[dict[str, Any]]:

@@ -16,7 +16,7 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from common.config import Settings
 from common.ids import OrgId, new_id
 from common.services import Services
-from tests.integration.conftest import Slot, caller_of
+from tests.integration.conftest import Slot, caller_of, token_of
 from tests.integration.web.conftest import Member, problem_of
 from web.app import create_app
 from web.contract.problems import TITLES
@@ -217,7 +217,7 @@ def test_a_key_has_its_shape(admin: Member, key: str) -> None:
 def test_forty_at_once_with_one_key_make_one_job(app: Flask, services: Services, org_id: OrgId) -> None:
     failed = services.submit(caller_of(org_id), BeQuick())
     services.submitter.cancel(org_id, failed.id)
-    token, _ = services.tokens.issue(org_id=org_id, user_id="x", role="admin")
+    token = token_of(services, org_id)
     headers = {"Authorization": f"Bearer {token}", "Idempotency-Key": "once"}
     answers = []
 
@@ -236,7 +236,7 @@ def test_forty_at_once_with_one_key_make_one_job(app: Flask, services: Services,
 
 
 def test_forty_at_once_with_one_key_submit_one_job(app: Flask, services: Services, org_id: OrgId) -> None:
-    token, _ = services.tokens.issue(org_id=org_id, user_id="x", role="admin")
+    token = token_of(services, org_id)
     headers = {"Authorization": f"Bearer {token}", "Idempotency-Key": "once"}
     answers = []
 
@@ -361,7 +361,7 @@ def test_a_sane_request_id_is_kept(anonymous: FlaskClient, given: str, *, kept: 
 
 
 def test_an_operator_signs_in_only_from_its_networks(services: Services, app: Flask) -> None:
-    from common.organizations.people import ensure_operator
+    from common.organizations.operator_account import ensure_operator
 
     password = ensure_operator(services.control, services.settings, services.clock)
     body = {"email": services.settings.operator_email, "password": password}

@@ -89,7 +89,7 @@ def test_a_paused_queue_begins_nothing_and_says_so(
 
     paused = operator("POST", f"{HERE}/queues/tickets/pause")
 
-    assert (paused.status_code, paused.get_json()["by"]) == (200, "the-operator")
+    assert (paused.status_code, paused.get_json()["by"]) == (200, operator.user_id)
     assert slot.take() is None
     assert admin("GET", f"/v1/jobs/{job.id}").get_json()["waiting_for"]["reason"] == "queue_paused"
     assert tickets(operator)["paused_since"] is not None

@@ -16,7 +16,7 @@ from common.ids import OrgId, new_id
 from common.jobs.live import COUNTS_S, GAP_S, STREAMS_MOST, Live
 from common.jobs.record import JobRecord
 from common.services import Services
-from tests.integration.conftest import Slot, caller_of
+from tests.integration.conftest import Slot, caller_of, token_of
 from tests.integration.web.conftest import Member, problem_of
 from web.app import create_app
 
@@ -293,7 +293,7 @@ def test_a_stream_ends_with_the_token_that_opened_it(
     app: Flask, services: Services, org_id: OrgId, job: JobRecord, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("common.organizations.tokens.ACCESS_S", 2)
-    token, _ = services.tokens.issue(org_id=org_id, user_id="x", role="member")
+    token = token_of(services, org_id, "member")
 
     watching = Watching(Member(app.test_client(), org_id, token), job.id)
 

@@ -7,14 +7,14 @@ from flask import Flask
 
 from common.clock import rfc3339
 from common.services import Services
-from tests.integration.conftest import Slot
+from tests.integration.conftest import Slot, token_of
 from tests.integration.web.conftest import Member, problem_of
 
 PATH = "/v1/kinds/probe.take_text/jobs"
 
 
 def test_a_kind_is_listed_to_those_who_may_submit_it(admin: Member, services: Services, app: Flask) -> None:
-    token, _ = services.tokens.issue(org_id=admin.org_id, user_id="x", role="member")
+    token = token_of(services, admin.org_id, "member")
     member = Member(app.test_client(), admin.org_id, token)
 
     of_admin, of_member = (

@@ -13,7 +13,7 @@ from common.coordination.rate_limiter import RateLimiter
 from common.errors import Misconfigured, Unavailable
 from common.ids import OrgId, new_id
 from common.services import Services
-from tests.integration.conftest import caller_of, make_organization
+from tests.integration.conftest import caller_of, make_organization, token_of
 from tests.integration.web.conftest import Member, problem_of
 from web.app import create_app
 from web.contract import limits
@@ -211,7 +211,7 @@ def test_the_token_of_a_sign_up_counts_like_a_free_organization(limited: Service
 
 
 def test_limits_that_are_off_count_nothing(services: Services, org_id: OrgId) -> None:
-    token, _ = services.tokens.issue(org_id=org_id, user_id="somebody", role="admin")
+    token = token_of(services, org_id)
     client = create_app(services).test_client()
 
     answers = [client.get("/v1/jobs", headers={"Authorization": f"Bearer {token}"}) for _ in range(3)]

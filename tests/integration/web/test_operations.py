@@ -130,7 +130,7 @@ def test_every_change_is_audited(operator: Member, services: Services) -> None:
 
     newest, oldest = items(operator, "audit-log")
 
-    assert (oldest["action"], oldest["subject"], oldest["actor"]) == ("lock.reset", "one", "the-operator")
+    assert (oldest["action"], oldest["subject"], oldest["actor"]) == ("lock.reset", "one", operator.user_id)
     assert (oldest["via"], oldest["request_id"]) == ("api", "because-1")
     assert newest["action"] == "circuit_breaker.reset"
 

@@ -1,5 +1,6 @@
 """Every operation of the document, with bodies that are valid, and who may ask for them."""
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from io import BytesIO
 from typing import Any
@@ -13,7 +14,7 @@ from werkzeug.test import TestResponse
 from common.ids import new_id
 from common.services import Services
 from common.tickets.import_file import ImportFile
-from tests.integration.conftest import Slot, caller_of
+from tests.integration.conftest import Slot, caller_of, make_person
 from tests.integration.web.conftest import Member
 
 CANARY = "canary-5d1f0c"
@@ -104,9 +105,7 @@ def ask(admin: Member, operator: Member) -> Callable[..., TestResponse]:
 
 def real(path: str) -> str:
     """Return *path* with ids in it that nothing has."""
-    for name, value in (("{org_id}", new_id()), ("{tier}", "free")):
-        path = path.replace(name, value)
-    return path
+    return re.sub(r"{\w+_id}", lambda _: new_id(), path).replace("{tier}", "free")
 
 
 Ask = Callable[..., TestResponse]
@@ -120,6 +119,30 @@ def things(services: Services, admin: Member) -> dict[str, str]:
     accepted = admin("POST", "/v1/tickets/imports", data={"file": (lines, "a.jsonl"), "source": CANARY})
     Slot(services).step("tickets")
     job = services.submit(who, BeQuick(), tags=[CANARY])
+    user_id = make_person(services, admin.org_id, "member", name=CANARY).user_id
+    asked = {"name": CANARY, "scopes": ["jobs:read"]}
+    key_id = admin("POST", "/v1/api-keys", json=asked).json["id"]
     (ticket,) = admin("GET", "/v1/tickets").json["items"]
     assert services.jobs.get(admin.org_id, accepted.json["id"]).kind == ImportFile.name
-    return {"/v1/tickets/imports/{job_id}": accepted.json["id"], "{job_id}": job.id, "{ticket_id}": ticket["id"]}
+    return {
+        "/v1/tickets/imports/{job_id}": accepted.json["id"],
+        "{job_id}": job.id,
+        "{ticket_id}": ticket["id"],
+        "{user_id}": user_id,
+        "{key_id}": key_id,
+    }
+
+
+def lists(document: Document, who: Member) -> dict[str, bytes]:
+    """Return all that *who* sees in the tenants' lists."""
+    return {
+        path: who("GET", path).data
+        for method, path, operation in operations(document)
+        if method == "GET" and "{" not in path and not operation["tags"][0].startswith(("Operators", "Platform"))
+    }
+
+
+def body_of(document: Document, operation: Mapping[str, Any]) -> Any:
+    """Return a body that *operation* takes, or none."""
+    content = operation.get("requestBody", {}).get("content", {})
+    return sample(document, content[JSON]["schema"]) if JSON in content else {}

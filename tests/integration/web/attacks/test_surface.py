@@ -24,7 +24,7 @@ def test_every_answer_is_guarded_and_tells_no_version(document: Document, admin:
         assert "frame-ancestors 'none'" in headers["Content-Security-Policy"]
         assert headers["Referrer-Policy"] == "no-referrer"
         assert "unsafe-eval" not in headers["Content-Security-Policy"]
-        assert "no-store" in headers["Cache-Control"] or path.startswith(("/assets", "/openapi"))
+        assert "no-store" in headers["Cache-Control"] or path.startswith(("/assets", "/openapi", "/.well-known"))
         assert "X-Powered-By" not in headers
 
 
