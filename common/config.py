@@ -74,6 +74,13 @@ class Settings(BaseSettings):
     cors_origins: Annotated[tuple[str, ...], CommaSeparated] = Field(
         (), description="origins whose pages may call the API from a browser, as https://app.example"
     )
+    database_organizations_max: int = Field(
+        300, ge=1, le=100_000, description="dedicated organizations in a database; 90 % are taken"
+    )
+    database_collections_max: int = Field(6_000, ge=10, le=1_000_000, description="collections in a database")
+    database_files_max: int = Field(
+        18_000, ge=10, le=10_000_000, description="collections and indexes in a database: the server's open files"
+    )
     sign_up: Literal["open", "closed"] = "open"
     signing_key_days: float = Field(30, ge=0.01, le=3650, description="how long a key signs tokens")
     deleted_kept_days: float = Field(

@@ -16,6 +16,12 @@ if _DIRECTORY in os.environ:  # the first metric opens its file there as soon as
     Path(os.environ[_DIRECTORY]).mkdir(parents=True, exist_ok=True)
     metric_files.use()
 
+CAPACITY = Gauge(
+    "fairway_database_used_ratio",
+    "How much of a data database's limits is used",
+    ["database", "figure"],
+    multiprocess_mode="mostrecent",
+)
 SWALLOWED = Counter("fairway_swallowed_errors", "Errors survived on purpose, by where", ["where"])
 ACCEPTED = Counter("fairway_jobs_accepted", "Jobs accepted, by kind", ["kind"])
 accepted = functools.cache(ACCEPTED.labels)

@@ -36,7 +36,9 @@ from common.jobs.submit import Submitter
 from common.jobs.sweep import Sweep
 from common.keys import SecretKeys
 from common.organizations.api_keys import ApiKeys
+from common.organizations.life import Life
 from common.organizations.people import People, bring_up_to_date
+from common.organizations.placing import Placing
 from common.organizations.sessions import Sessions
 from common.organizations.signing_keys import SigningKeys
 from common.organizations.standing import Standing
@@ -45,6 +47,7 @@ from common.slow import SlowCommands, WatchedRedis
 from common.storage.blob_store import BlobStore
 from common.storage.folder import FolderBlobStore
 from common.tenancy.cache import Cache
+from common.tenancy.capacity import Capacity, Limits
 from common.tenancy.changes import CHANGES_INDEXES, Changes
 from common.tenancy.connection import check, connect
 from common.tenancy.control import ControlPlane
@@ -143,6 +146,28 @@ class Services:
     def api_keys(self) -> ApiKeys:
         """Return the keys of machines."""
         return ApiKeys(self.control, self.clock, self.changes)
+
+    @functools.cached_property
+    def life(self) -> Life:
+        """Return what changes organizations."""
+        kept_for = timedelta(days=self.settings.deleted_kept_days)
+        return Life(self.control, self.registry, self.changes, self.submitter, self.clock, kept_for=kept_for)
+
+    @functools.cached_property
+    def capacity(self) -> Capacity:
+        """Return how full the data databases are."""
+        settings = self.settings
+        limits = Limits(
+            organizations=settings.database_organizations_max,
+            collections=settings.database_collections_max,
+            files=settings.database_files_max,
+        )
+        return Capacity(self.control, self._mongo, settings.data_databases, limits=limits)
+
+    @functools.cached_property
+    def placing(self) -> Placing:
+        """Return what places new organizations."""
+        return Placing(self.control, self.registry, self.capacity, self.clock)
 
     @functools.cached_property
     def standing(self) -> Standing:

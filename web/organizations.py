@@ -1,169 +1,184 @@
-"""Organizations: signing up."""
+"""Organizations: shown to everybody in part, to their own people in full, and changed by their admins."""
 
-import hashlib
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, get_args
+from zoneinfo import available_timezones
 
 import marshmallow as ma
-import orjson
-from flask import Response, g, request
-from pymongo.client_session import ClientSession
+from flask import Response, request
 
-from common.caller import Caller
-from common.errors import Fault, Forbidden, Invalid
-from common.ids import JobId, OrgId, new_id
-from common.jobs.idempotency import Answer
-from common.jobs.record import JobRecord
-from common.organizations.passwords import MAX_CHARS, MIN_CHARS, hash_password
-from common.organizations.people import EMAIL_MAX_CHARS, normal_email
-from common.organizations.provision import ProvisionOrganization
-from common.organizations.sign_up import NAME_MAX_CHARS, Reservation, is_free_to_ask, reserve, slug_of
-from web.contract import idempotency, openapi, replies
-from web.contract.authentication import identify
-from web.contract.idempotency import once
+from common.clock import rfc3339
+from common.errors import Fault, Invalid, NotFound
+from common.ids import OrgId
+from common.organizations.slugs import NAME_MAX_CHARS
+from common.tenancy.registry import ABSENT, Organization, State
+from web.contract import openapi, preconditions, replies
+from web.contract.authentication import caller, identify, requires
 from web.contract.json_bodies import Blueprint
-from web.contract.limits import limit_attempts
-from web.contract.places import waiting
 from web.contract.services import services
-from web.job_document import ACCEPTED_EXAMPLE, JobSchema, accepted_headers, dump
+from web.contract.shapes import Shape, instant
+from web.sign_up import slug_asked, storable
 
-blueprint = Blueprint("organizations", __name__, tag="Organizations")
+blueprint = Blueprint("organizations", __name__, tag="Organizations", scope="organization")
+
+PUBLIC_CACHE = "public, max-age=3600, stale-while-revalidate=60"
+_LANGUAGE = r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3}$"
 
 
-class Admin(ma.Schema):
-    """The first person of a new organization."""
+class SettingsSchema(ma.Schema):
+    """What an organization prefers; null takes a setting away."""
 
-    email = ma.fields.String(
-        required=True, validate=ma.validate.Length(3, EMAIL_MAX_CHARS), metadata={"example": "ada@acme.example"}
+    time_zone = ma.fields.String(
+        allow_none=True,
+        validate=ma.validate.Length(1, 64),
+        metadata={"description": "an IANA name", "example": "Europe/Berlin"},
     )
-    password = ma.fields.String(required=True, validate=ma.validate.Length(MIN_CHARS, MAX_CHARS))
-
-
-class SignUp(ma.Schema):
-    """A new organization. Without sign-in it is `free` and `pooled`."""
-
-    name = ma.fields.String(
-        required=True, validate=ma.validate.Length(1, NAME_MAX_CHARS), metadata={"example": "Acme"}
-    )
-    slug = ma.fields.String(load_default=None, validate=ma.validate.Length(2, 77), metadata={"example": "acme"})
-    admin = ma.fields.Nested(Admin, required=True)
-    isolation = ma.fields.String(load_default="pooled", validate=ma.validate.OneOf(["pooled", "dedicated"]))
-    tier = ma.fields.String(load_default="free", validate=ma.validate.OneOf(["free", "standard", "enterprise"]))
-
-
-class SignedUp(JobSchema):
-    """The accepted job, and a token that reads it."""
-
-    job_token = ma.fields.String(
-        metadata={
-            "description": "reads this one job for an hour; given once, and not to operators",
-            "sometimes": True,
-        }
+    language = ma.fields.String(
+        allow_none=True,
+        validate=[ma.validate.Length(2, 35), ma.validate.Regexp(_LANGUAGE)],
+        metadata={"description": "BCP 47", "example": "de"},
     )
 
 
-_EXAMPLE = ACCEPTED_EXAMPLE | {"kind": ProvisionOrganization.name, "job_token": "eyJhbGciOiJFZDI1NTE5Ii…"}
+class OrganizationChange(ma.Schema):
+    """What to change; what is left out stays."""
 
-
-@blueprint.route("/v1/organizations", methods=["POST"])
-@blueprint.arguments(SignUp)
-@blueprint.response(202, SignedUp, example=_EXAMPLE)
-@blueprint.doc(
-    parameters=[idempotency.PARAMETER],
-    responses=openapi.errors("unauthenticated", "forbidden", "conflict", "too-many-requests"),
-)
-def sign_up(asked: dict[str, Any]) -> Response:
-    """Make an organization with its first admin. The answer is a job; both exist once it has succeeded."""
-    limit_attempts("sign-up")
-    operator = _operator()
-    _refuse_more_than_may_be_asked(asked, operator)
-    slug, email = _slug(asked), _email(asked["admin"]["email"])
-    with waiting():  # for a core, while others are worked on
-        password_hash = hash_password(asked["admin"]["password"])
-    reservation = Reservation(
-        org_id=OrgId(new_id()),
-        job_id=JobId(new_id()),
-        name=_storable(asked["name"]),
-        slug=slug,
-        tier=asked["tier"],
-        admin_email=email,
-        admin_password_hash=password_hash,
+    name = ma.fields.String(validate=ma.validate.Length(1, NAME_MAX_CHARS))
+    slug = ma.fields.String(
+        validate=ma.validate.Length(2, 77),
+        metadata={"description": "the old one answers 404 from now on, and is nobody else's for a day"},
     )
-    record = _accept(reservation, operator, asked)
-    token = services().tokens.issue_job_token(record.org_id, record.id)
-    body = dump(record) if operator else {**dump(record), "job_token": token}
-    return replies.one(body, status=202, headers=accepted_headers(record))
+    settings = ma.fields.Nested(SettingsSchema)
 
 
-def _accept(reservation: Reservation, operator: Caller | None, asked: dict[str, Any]) -> JobRecord:
-    caller = operator or Caller(
-        org_id=reservation.org_id,
-        user_id="sign-up",
-        role="admin",
-        request_id=g.request_id,
-        traceparent=g.traceparent,
-    )
-    used = once(
-        "organizations.sign_up",
-        scope=hashlib.sha256(orjson.dumps([reservation.slug, reservation.admin_email])).hexdigest(),
-        request_parts=asked,
-        answer=lambda record: Answer(202, dump(record), accepted_headers(record)),
-        shows_secret=operator is None,
-    )
+class BySlug(ma.Schema):
+    """Which organization."""
 
-    def also(session: ClientSession) -> None:
-        reserve(services().control, session, reservation, services().clock)
-
-    return services().submit(
-        caller,
-        ProvisionOrganization(org_id=reservation.org_id, slug=reservation.slug),
-        job_id=reservation.job_id,
-        once=used,
-        also=also,
-    )
+    slug = ma.fields.String(required=True, validate=ma.validate.Length(1, 200), metadata={"example": "acme"})
 
 
-def _operator() -> Caller | None:
-    """Return the operator who asks, or `None` where anybody may. Raises `Forbidden` where sign-up is closed."""
-    if "Authorization" in request.headers:
-        caller = identify()
-        if caller.role == "operator":
-            return caller
-        if caller.role == "job":
-            raise Forbidden("This token reads one job.")
-    if services().settings.sign_up == "closed":
-        raise Forbidden("Sign-up is closed here: an operator makes organizations.")
-    return None
+class PublicOrganization(Shape):
+    """An organization; everything but its id, name and slug is for its own people and operators."""
+
+    id = ma.fields.String()
+    name = ma.fields.String()
+    slug = ma.fields.String()
+    tier = ma.fields.String(metadata={"sometimes": True})
+    isolation = ma.fields.String(metadata={"sometimes": True})
+    state = ma.fields.String(validate=ma.validate.OneOf(get_args(State)), metadata={"sometimes": True})
+    settings = ma.fields.Nested(SettingsSchema, metadata={"sometimes": True})
+    created_at = ma.fields.String(metadata={"format": "date-time", "sometimes": True})
 
 
-def _refuse_more_than_may_be_asked(asked: dict[str, Any], operator: Caller | None) -> None:
-    if operator is None and (asked["tier"] != "free" or asked["isolation"] != "pooled"):
-        raise Forbidden("A sign-up is free and pooled; an operator gives more.")
-    if asked["isolation"] == "dedicated":
-        raise Invalid(
-            "Dedicated placement is not offered by this version.", [Fault("must be pooled", "/isolation")]
-        )
+class OrganizationDocument(Shape):
+    """An organization, as its own people see it."""
+
+    id = ma.fields.String()
+    name = ma.fields.String()
+    slug = ma.fields.String()
+    tier = ma.fields.String()
+    isolation = ma.fields.String()
+    state = ma.fields.String(validate=ma.validate.OneOf(get_args(State)))
+    settings = ma.fields.Nested(SettingsSchema)
+    created_at = instant()
 
 
-def _slug(asked: dict[str, Any]) -> str:
-    slug = asked["slug"] if asked["slug"] is not None else slug_of(asked["name"])
-    if slug is None:
-        raise Invalid("No slug can be made of this name; give one.", [Fault("is needed for this name", "/slug")])
-    if not is_free_to_ask(slug):
-        raise Invalid(
-            "This slug can't be had.",
-            [Fault("2 to 77 of a-z and 0-9 with single hyphens between, and no reserved word", "/slug")],
-        )
-    return slug
+_PUBLIC = {"id": "01920f3c-8a4e-7b2f-8c1d-1a2b3c4d5e6f", "name": "Acme", "slug": "acme"}
+_EXAMPLE = {
+    **_PUBLIC,
+    "tier": "free",
+    "isolation": "pooled",
+    "state": "active",
+    "settings": {"time_zone": "Europe/Berlin"},
+    "created_at": "2026-01-31T09:30:00.000Z",
+}
 
 
-def _email(text: str) -> str:
-    try:
-        return normal_email(text)
-    except ValueError as error:
-        raise Invalid("This is no e-mail address.", [Fault(str(error), "/admin/email")]) from error
+@blueprint.route("/v1/organizations", methods=["GET"])
+@blueprint.arguments(BySlug, location="query")
+@blueprint.response(200, PublicOrganization, example=_PUBLIC)
+@blueprint.doc(responses=openapi.errors("not-found", "unauthenticated", "forbidden"))
+def find_organization(query: dict[str, Any]) -> Response:
+    """Show the organization of a slug, as `GET /v1/organizations/{id}` does."""
+    found = services().registry.by_slug(query["slug"])
+    if found is None:
+        raise NotFound(ABSENT)
+    return _show(found)
 
 
-def _storable(name: str) -> str:
-    if not name.strip() or "\x00" in name:
-        raise Invalid("This name can't be used.", [Fault("must show something, and hold no NUL", "/name")])
-    return name
+@blueprint.route("/v1/organizations/<id:org_id>", methods=["GET"])
+@blueprint.response(200, PublicOrganization, example=_PUBLIC)
+@blueprint.doc(responses=openapi.errors("unauthenticated", "forbidden"))
+def get_organization(org_id: str) -> Response:
+    """Show an organization: without sign-in, and to others, its public part."""
+    return _show(services().registry.get(OrgId(org_id)))
+
+
+@blueprint.route("/v1/organizations/<id:org_id>", methods=["PATCH"])
+@requires("admin", "operator")
+@blueprint.arguments(OrganizationChange)
+@blueprint.response(200, OrganizationDocument, example=_EXAMPLE)
+@blueprint.doc(parameters=[preconditions.TAKEN], responses=openapi.errors("conflict", "precondition-failed"))
+def change_organization_document(asked: dict[str, Any], org_id: str) -> Response:
+    """Change an organization, at once, whatever amount of data it has."""
+    fields = _fields(asked)
+
+    def attempt() -> Organization:
+        was = own(org_id)
+        preconditions.matches(was.version)
+        if not fields:
+            return was
+        settings = {"settings": _merged(was.settings, fields["settings"])} if "settings" in fields else {}
+        return services().life.change(was, {**fields, **settings}, by=caller().user_id)
+
+    changed = preconditions.settled(attempt)
+    return replies.one(_document(changed), version=changed.version)
+
+
+def own(org_id: str) -> Organization:
+    """Return the organization if it is the caller's, or the caller is an operator. Raises `NotFound`."""
+    who = caller()
+    if who.role != "operator" and who.org_id != org_id:
+        raise NotFound(ABSENT)
+    return services().registry.get(OrgId(org_id), fresh=True)
+
+
+def _show(organization: Organization) -> Response:
+    who = identify() if "Authorization" in request.headers else None
+    if who is not None and (who.role == "operator" or who.org_id == organization.org_id):
+        return replies.one(_document(organization), version=organization.version)
+    if not organization.is_active:
+        raise NotFound(ABSENT)
+    public = {"id": organization.org_id, "name": organization.name, "slug": organization.slug}
+    headers = {"Vary": "Authorization"} | ({"Cache-Control": PUBLIC_CACHE} if who is None else {})
+    return replies.one(public, headers=headers)
+
+
+def _document(organization: Organization) -> dict[str, Any]:
+    return {
+        "id": organization.org_id,
+        "name": organization.name,
+        "slug": organization.slug,
+        "tier": organization.tier,
+        "isolation": organization.placement.mode,
+        "state": organization.state,
+        "settings": dict(organization.settings),
+        "created_at": rfc3339(organization.created_at),
+    }
+
+
+def _fields(asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is to be changed. Raises `Invalid`."""
+    fields = dict(asked)
+    if "name" in fields:
+        storable(fields["name"])
+    if "slug" in fields:
+        slug_asked(fields)
+    zone = fields.get("settings", {}).get("time_zone")
+    if zone is not None and zone not in available_timezones():
+        raise Invalid("There is no such time zone.", [Fault("must be an IANA name", "/settings/time_zone")])
+    return fields
+
+
+def _merged(was: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in {**was, **changes}.items() if value is not None}

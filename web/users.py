@@ -170,17 +170,21 @@ def get_user(user_id: str) -> Response:
 def change_user(asked: dict[str, Any], user_id: str) -> Response:
     """Change a person; oneself only the name. It counts within 5 seconds, also for who is signed in."""
     who = caller()
-    was = services().people.get(who.org_id, user_id)
-    if who.role not in ADMINS and (who.user_id != user_id or set(asked) - {"name"}):
-        raise Forbidden("Only an admin may do this; your own name you may change.")
-    preconditions.matches(was.version)
-    if "role" in asked:
-        _role(who, asked["role"])
-    if asked.get("state") == "active" and was.password_hash is None:
-        raise Invalid(
-            "This person has no password yet. Issue a reset instead.", [Fault("has not joined", "/state")]
-        )
-    person = services().people.change(was, asked, by=who.user_id) if asked else was
+
+    def attempt() -> Person:
+        was = services().people.get(who.org_id, user_id)
+        if who.role not in ADMINS and (who.user_id != user_id or set(asked) - {"name"}):
+            raise Forbidden("Only an admin may do this; your own name you may change.")
+        preconditions.matches(was.version)
+        if "role" in asked:
+            _role(who, asked["role"])
+        if asked.get("state") == "active" and was.password_hash is None:
+            raise Invalid(
+                "This person has no password yet. Issue a reset instead.", [Fault("has not joined", "/state")]
+            )
+        return services().people.change(was, asked, by=who.user_id) if asked else was
+
+    person = preconditions.settled(attempt)
     return replies.one(shown(person), version=person.version)
 
 
@@ -191,9 +195,13 @@ def change_user(asked: dict[str, Any], user_id: str) -> Response:
 def remove_user(user_id: str) -> Response:
     """Remove a person. The last active admin can't be removed."""
     who = caller()
-    was = services().people.get(who.org_id, user_id)
-    preconditions.matches(was.version)
-    services().people.remove(was, by=who.user_id)
+
+    def attempt() -> None:
+        was = services().people.get(who.org_id, user_id)
+        preconditions.matches(was.version)
+        services().people.remove(was, by=who.user_id)
+
+    preconditions.settled(attempt)
     return Response(status=204)
 
 

@@ -207,6 +207,8 @@ class Clerk:
                 return self._wait_for_children(ended)
             case "given_back":
                 return self._give_back(ended)
+            case "held":
+                return self._released(ended, written=self._store.hold(claimed))
             case "lost":
                 return False
 

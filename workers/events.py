@@ -52,7 +52,7 @@ class JobEvents:
                 self._send("task-succeeded", uuid=claimed.job_id, result="", runtime=took_s)
             case "failed":
                 self._send("task-failed", uuid=claimed.job_id, exception=outcome.code, traceback="")
-            case "retry" | "deferred" | "waits" | "given_back":
+            case "retry" | "deferred" | "waits" | "given_back" | "held":
                 shown = outcome.code or outcome.reason or outcome.ending
                 self._send("task-retried", uuid=claimed.job_id, exception=shown, traceback="")
             case "cancelled":

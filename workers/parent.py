@@ -160,6 +160,7 @@ class Parent:
         for child in self._children:
             tokens = {one.token for one in child.held()}
             wanted = {token for member, token in child.members().items() if member in asked_back}
+            wanted |= tokens & news.asked_back
             if wanted or tokens & (news.lost | news.cancelled):
                 notes = {"lost": tokens & news.lost, "cancelled": tokens & news.cancelled, "asked_back": wanted}
                 child.slot.notes.post({what: list(those) for what, those in notes.items()})

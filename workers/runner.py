@@ -25,9 +25,11 @@ from common.errors import (
     HeldBack,
     JobFailed,
     LeaseLost,
+    NotFound,
     TimeLimitExceeded,
     WaitForChildren,
 )
+from common.ids import PLATFORM, OrgId
 from common.jobs.kind import KINDS, Job, Terms, decode
 from common.jobs.leases import Claimed
 from common.jobs.record import RESULT_MAX_BYTES
@@ -44,7 +46,7 @@ UNKNOWN_KIND_WAITS_S = 15.0
 
 log = get_logger()
 
-Ending = Literal["succeeded", "failed", "retry", "deferred", "waits", "cancelled", "given_back", "lost"]
+Ending = Literal["succeeded", "failed", "retry", "deferred", "waits", "cancelled", "given_back", "held", "lost"]
 
 
 @dataclass(frozen=True)
@@ -114,9 +116,21 @@ def _run(claimed: Claimed, ctx: Context) -> Outcome:
         return Outcome("deferred", delay_s=UNKNOWN_KIND_WAITS_S, reason="kind_unknown_here")
     if not claimed.org_id:
         raise JobFailed("The job names no organization.", code="no-organization")
+    if _is_deleted(claimed.org_id, ctx):
+        return Outcome("held")
     job = decode(kind, claimed.payload)
     with _soft_limit(kind.terms, ctx):
         return _succeeded(handler(ctx, job))
+
+
+def _is_deleted(org_id: OrgId, ctx: Context) -> bool:
+    """Tell whether the organization was deleted, so that none of its jobs is to begin; remembered for seconds."""
+    if org_id == PLATFORM:
+        return False
+    try:
+        return not ctx.services.registry.get(org_id).is_active
+    except NotFound:  # it is on its way: this job makes it
+        return False
 
 
 def _succeeded(result: Any) -> Outcome:

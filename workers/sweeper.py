@@ -3,6 +3,7 @@
 import signal
 import sys
 import threading
+import time
 from types import FrameType
 
 from pymongo.errors import PyMongoError
@@ -14,6 +15,7 @@ from common.jobs.sweep import Leadership
 from common.services import Services
 
 LEAD_LASTS_SWEEPS = 3
+CAPACITY_EVERY_S = 30.0
 log = logs.get_logger()
 
 
@@ -22,7 +24,7 @@ def sweep_until(stopped: threading.Event, services: Services) -> None:
     sweep_s = services.settings.sweep_s
     leadership = Leadership(services.control, ttl_s=LEAD_LASTS_SWEEPS * sweep_s)
     sweep = services.sweep(still_leading=leadership.hold)
-    led, wait_s = False, 0.0
+    led, wait_s, publishes_at = False, 0.0, 0.0
     while not stopped.wait(wait_s):
         wait_s = sweep_s
         try:
@@ -32,6 +34,9 @@ def sweep_until(stopped: threading.Event, services: Services) -> None:
                 led = leads
             if leads:
                 sweep.once()
+                if time.monotonic() >= publishes_at:
+                    services.capacity.publish()
+                    publishes_at = time.monotonic() + CAPACITY_EVERY_S
                 wait_s = 0.0 if sweep.is_rebuilding else sweep_s
         except (Unavailable, PyMongoError) as error:
             metrics.SWALLOWED.labels("sweep").inc()

@@ -18,6 +18,7 @@ from fairway.models import (
     Job,
     Kind,
     OneTime,
+    Organization,
     RefusedRow,
     SignedUp,
     Ticket,
@@ -94,6 +95,30 @@ class Fairway:
         """Make an organization with its first admin: both exist once the job has succeeded."""
         body = {"name": name, "slug": slug, "admin": {"email": email, "password": password}}
         found = self._start("/v1/organizations", key, json={k: v for k, v in body.items() if v is not None})
+        return SignedUp(job=Job.read(found), job_token=found.get("job_token"))
+
+    def organization(self, org_id: str | None = None, *, slug: str | None = None) -> Organization:
+        """Return an organization by its id or its slug: one's own in full, another in its public part."""
+        if org_id is not None:
+            return Organization.read(self._transport.ask("GET", f"/v1/organizations/{org_id}").json())
+        return Organization.read(self._transport.ask("GET", "/v1/organizations", query={"slug": slug}).json())
+
+    def change_organization(self, org_id: str, **changes: Any) -> Organization:
+        """Change `name`, `slug` or `settings` (`time_zone`, `language`)."""
+        found = self._transport.ask("PATCH", f"/v1/organizations/{org_id}", json=changes)
+        return Organization.read(found.json())
+
+    def delete_organization(self, org_id: str) -> SignedUp:
+        """Delete an organization; the token of the answer reads the job that holds what it had under way."""
+        found = self._transport.ask("DELETE", f"/v1/organizations/{org_id}").json()
+        return SignedUp(job=Job.read(found), job_token=found.get("job_token"))
+
+    def restore_organization(
+        self, org_id: str, *, email: str | None = None, password: str | None = None, key: str | None = None
+    ) -> SignedUp:
+        """Restore a deleted organization, as an operator or with an admin's address and password."""
+        asked = {name: value for name, value in (("email", email), ("password", password)) if value is not None}
+        found = self._start(f"/v1/organizations/{org_id}/restore", key, json=asked)
         return SignedUp(job=Job.read(found), job_token=found.get("job_token"))
 
     def sign_in(self, *, email: str, password: str, organization: str | None = None) -> Tokens:

@@ -181,3 +181,23 @@ class Happening(Model):
     at: str
     actor: str
     data: Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Organization(Model):
+    """An organization; what only its own people see is `None` for others."""
+
+    id: str
+    name: str
+    slug: str
+    tier: str | None
+    isolation: str | None
+    state: str | None
+    settings: Mapping[str, Any] | None
+    created_at: str | None
+
+    @classmethod
+    def read(cls, document: Mapping[str, Any]) -> Self:
+        """Read the API's *document*."""
+        known: dict[str, Any] = {field.name: document.get(field.name) for field in fields(cls)}
+        return cls(**known)

@@ -83,6 +83,10 @@ class Job:
         dataclasses.dataclass(frozen=True, kw_only=True)(cls)
         KINDS[name] = cls
 
+    def blobs(self) -> tuple[str, ...]:
+        """Name the stored files that are this job's own: they go when its organization goes."""
+        return ()
+
 
 _adapters: dict[str, pydantic.TypeAdapter[Any]] = {}
 

@@ -69,6 +69,7 @@ class LeaseNews:
 
     lost: frozenset[str] = field(default_factory=frozenset)
     cancelled: frozenset[str] = field(default_factory=frozenset)
+    asked_back: frozenset[str] = field(default_factory=frozenset)
 
 
 CLAIMED_FIELDS = dict.fromkeys(

@@ -10,6 +10,7 @@ from pymongo.client_session import ClientSession
 
 from common.ids import OrgId, new_id
 from common.jobs.children import WAITING, Closed
+from common.jobs.holds import held_update
 from common.jobs.leases import CLAIMED_FIELDS, Claimed, Held, LeaseNews, any_lease_of, lease_of, read_claimed
 from common.jobs.members import Entry, Member
 from common.jobs.record import State
@@ -77,7 +78,7 @@ class Running(Records):
             self._jobs.update_many(any_lease_of(held), [{"$set": {"lease.expires_at": self._lease_end()}}])
 
     def news(self, held: Sequence[Held]) -> LeaseNews:
-        """Look which of these leases were lost, and whose jobs are to be cancelled; both by token. One read."""
+        """Look which of these leases were lost, whose jobs are to be cancelled or given back. One read."""
         if not held:
             return LeaseNews()
         # From the primary as it stands: a majority may not have the newest claims yet.
@@ -85,6 +86,7 @@ class Running(Records):
         return LeaseNews(
             lost=frozenset(one.token for one in held if one.token not in mine),
             cancelled=frozenset(token for token, one in mine.items() if one.get("cancel_requested")),
+            asked_back=frozenset(token for token, one in mine.items() if one.get("asked_back")),
         )
 
     def note_progress(self, claimed: Claimed, progress: Mapping[str, Any], *, advanced: bool) -> bool:
@@ -145,6 +147,11 @@ class Running(Records):
         self.tell([record.id])
         return record.state
 
+    def hold(self, claimed: Claimed) -> bool:
+        """Hold the job until its organization is restored, charging nothing. `False`: the lease was lost."""
+        held = self._jobs.update_one(lease_of(claimed), held_update()).matched_count == 1
+        return self._told(claimed.job_id, held)
+
     def give_back(self, claimed: Claimed | Held) -> bool:
         """Queue the job again for another worker, charging nothing. `False`: the lease was lost."""
         return self._leave(claimed, {"state": "queued"})
@@ -167,7 +174,7 @@ class Running(Records):
         begun = {"claims": {"$add": ["$claims", 1]}, "started_at": {"$ifNull": ["$started_at", "$$NOW"]}}
         return [
             {"$set": {"state": "running", "lease": lease, **begun}},
-            {"$unset": ["waiting_for", "run_at"]},
+            {"$unset": ["waiting_for", "run_at", "asked_back"]},
         ]
 
     def _all_succeed(self, ended: Sequence[tuple[Claimed, Any]]) -> list[Mapping[str, Any]]:
@@ -251,4 +258,4 @@ def _orgs(members: Sequence[Member]) -> list[OrgId]:
     return list({one.org_id for one in members})
 
 
-_NEWS_FIELDS = {"lease.token": 1, "cancel_requested": 1}
+_NEWS_FIELDS = {"lease.token": 1, "cancel_requested": 1, "asked_back": 1}

@@ -7,21 +7,29 @@ from pymongo.errors import DuplicateKeyError
 
 from common.clock import Clock
 from common.errors import JobFailed
+from common.events import append
 from common.ids import OrgId, new_id
 from common.jobs.kind import Job
 from common.organizations.people import person_document
 from common.tenancy.control import ControlPlane
+from common.tenancy.registry import Placement
 
 
-class ProvisionOrganization(Job, name="organizations.provision", queue="organizations", time_limit_s=60):
+class ProvisionOrganization(Job, name="organizations.provision", queue="organizations", time_limit_s=120):
     """Make the organization that the reservation of *slug* describes, with its first admin: both or neither."""
 
     org_id: str
     slug: str
 
 
+def placement_of(control: ControlPlane, job: ProvisionOrganization) -> Placement | None:
+    """Return where the reservation places the organization; `None` if it does not say, or is gone."""
+    found = control.slugs.find_one({"_id": job.slug, "org_id": job.org_id}) or {}
+    return Placement(**found["placement"]) if "placement" in found else None
+
+
 def make(
-    control: ControlPlane, session: ClientSession, job: ProvisionOrganization, database: str, clock: Clock
+    control: ControlPlane, session: ClientSession, job: ProvisionOrganization, placement: Placement, clock: Clock
 ) -> None:
     """Write organization, admin and slug in the transaction of *session*; a second time it changes nothing.
 
@@ -30,13 +38,19 @@ def make(
     reservation = control.slugs.find_one({"_id": job.slug, "org_id": job.org_id}, session=session)
     if reservation is None:
         raise _lost(job.slug)
-    if reservation["state"] == "taken":
+    if reservation["state"] != "reserved":
         return  # done by an earlier run of this job
+    org_id, by = OrgId(job.org_id), reservation.get("by", "sign-up")
     try:
-        control.organizations.insert_one(_organization(job, reservation, database, clock), session=session)
+        control.organizations.insert_one(_organization(job, reservation, placement, clock), session=session)
     except DuplicateKeyError as error:
         raise _lost(job.slug) from error
-    control.users.insert_one(_admin(job, reservation, clock), session=session)
+    admin = _admin(job, reservation, clock)
+    control.users.insert_one(admin, session=session)
+    made = {"slug": job.slug, "tier": reservation["tier"]}
+    append(control, session, clock, org_id, "OrganizationCreated", actor=by, data=made)
+    first = {"user_id": admin["_id"], "role": "admin"}
+    append(control, session, clock, org_id, "AdminCreated", actor=by, data=first)
     # The hash leaves with this step: from now on it stands with the person alone.
     control.slugs.replace_one(
         {"_id": job.slug, "org_id": job.org_id},
@@ -49,23 +63,29 @@ def _lost(slug: str) -> JobFailed:
     return JobFailed(f"The slug {slug} was taken by another sign-up.", code="slug-taken")
 
 
-def _organization(job: ProvisionOrganization, reservation: Any, database: str, clock: Clock) -> dict[str, Any]:
+def _organization(
+    job: ProvisionOrganization, reservation: Any, placement: Placement, clock: Clock
+) -> dict[str, Any]:
     return {
         "_id": job.org_id,
         "name": reservation["name"],
         "slug": job.slug,
         "tier": reservation["tier"],
-        "placement": {"mode": "pooled", "database": database},
+        "placement": placement.document(),
+        "state": "active",
+        "revision": 0,
         "created_at": clock.now(),
     }
 
 
 def _admin(job: ProvisionOrganization, reservation: Any, clock: Clock) -> dict[str, Any]:
+    admin = reservation["admin"]
     return person_document(
-        user_id=new_id(),
+        user_id=admin.get("user_id") or new_id(),
         org_id=OrgId(job.org_id),
-        email=reservation["admin"]["email"],
+        email=admin["email"],
         role="admin",
-        password_hash=reservation["admin"]["password_hash"],
+        password_hash=admin["password_hash"],
+        claim=admin.get("claim"),
         clock=clock,
     )

@@ -15,7 +15,11 @@ from common.tenancy.connection import abort_idle_transactions
 T = TypeVar("T")
 
 _OWN_INDEXES: Mapping[str, Sequence[IndexModel]] = {
-    "organizations": (IndexModel([("slug", ASCENDING)], unique=True, name="slug"),),
+    "organizations": (
+        IndexModel([("slug", ASCENDING)], unique=True, name="slug"),
+        # For operators: what a database holds.
+        IndexModel([("placement.database", ASCENDING), ("placement.mode", ASCENDING)], name="placement"),
+    ),
     "users": (
         IndexModel([("org_id", ASCENDING), ("email", ASCENDING)], unique=True, name="email"),
         IndexModel([("org_id", ASCENDING), ("_id", ASCENDING)], name="org"),
@@ -29,7 +33,12 @@ _OWN_INDEXES: Mapping[str, Sequence[IndexModel]] = {
     ),
     "api_keys": (IndexModel([("org_id", ASCENDING), ("_id", ASCENDING)], name="org"),),
     "event_numbers": (),
-    "slugs": (IndexModel([("org_id", ASCENDING)], name="org"),),
+    "slugs": (
+        IndexModel([("org_id", ASCENDING)], name="org"),
+        IndexModel([("placement.database", ASCENDING)], name="on_its_way", sparse=True),
+    ),
+    "archives": (IndexModel([("org_id", ASCENDING), ("_id", ASCENDING)], name="org"),),
+    "databases": (),
     "jobs": (),
     "closings": (),
     "idempotency": (),
@@ -61,6 +70,8 @@ class ControlPlane:
         self.events: Collection[Any] = self._database["events"]
         self.event_numbers: Collection[Any] = self._database["event_numbers"]
         self.changes: Collection[Any] = self._database["changes"]
+        self.archives: Collection[Any] = self._database["archives"]
+        self.databases: Collection[Any] = self._database["databases"]
         self.slugs: Collection[Any] = self._database["slugs"]
         self.jobs: Collection[Any] = self._database["jobs"]
         self.closings: Collection[Any] = self._database["closings"]

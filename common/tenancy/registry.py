@@ -14,7 +14,7 @@ from common.errors import Misconfigured, NotFound, Stale
 from common.ids import PLATFORM, OrgId, is_id
 from common.tenancy.cache import Versioned
 from common.tenancy.changes import Change
-from common.tenancy.collections import TENANT_COLLECTIONS
+from common.tenancy.collections import TENANT_COLLECTIONS, TenantCollection
 from common.tenancy.control import ControlPlane, ensure_collection
 from common.tenancy.remembered import Remembered
 from common.tenancy.scope import OrgScope
@@ -30,6 +30,10 @@ class Placement:
 
     mode: Literal["pooled", "dedicated"]
     database: str
+
+    def document(self) -> dict[str, str]:
+        """Return it as MongoDB keeps it."""
+        return {"mode": self.mode, "database": self.database}
 
 
 @dataclass(frozen=True)
@@ -67,7 +71,7 @@ class Registry:
         self._client = client
         self._databases = tuple(databases)
         self._remembered = remembered
-        self._prepared: dict[str, frozenset[str]] = {}
+        self._prepared: dict[tuple[str, str], int] = {}
 
     def get(self, org_id: OrgId, *, fresh: bool = False) -> Organization:
         """Return the organization, also a deleted one; *fresh* as it is now. Raises `NotFound`."""
@@ -117,13 +121,40 @@ class Registry:
 
         Raises `NotFound`, or `Misconfigured` if its database is not one that this process was prepared for.
         """
-        database = self._databases[0] if org_id == PLATFORM else self._database_of(self.get(org_id))
-        return OrgScope(org_id, self._client[database], self._collections_in(database))
+        if org_id == PLATFORM:
+            return self._scope(org_id, Placement("pooled", self._databases[0]))
+        return self._scope(org_id, self.get(org_id).placement)
 
-    def choose_database(self, org_id: OrgId) -> str:
-        """Return the database for a new pooled organization: spread evenly, the same for the same id."""
+    def pooled(self, org_id: OrgId) -> Placement:
+        """Return the place of a new pooled organization: spread evenly, the same for the same id."""
         number = int.from_bytes(hashlib.sha256(org_id.encode()).digest()[:8], "big")
-        return self._databases[number % len(self._databases)]
+        return Placement("pooled", self._databases[number % len(self._databases)])
+
+    def prepare(self, org_id: OrgId, placement: Placement) -> None:
+        """Make the collections that a dedicated organization has of its own, with indexes; safe to repeat."""
+        if self._known(placement).mode == "pooled":
+            return
+        for collection in TENANT_COLLECTIONS.values():
+            name = name_of(collection.name, org_id, placement)
+            ensure_collection(self._client[placement.database], name, collection.indexes)
+
+    def remove_rows(self, org_id: OrgId, collection: TenantCollection, most: int) -> int:
+        """Remove up to *most* documents of an organization; return how many there were."""
+        placement = self.get(org_id, fresh=True).placement
+        if placement.mode == "dedicated":
+            return 0  # its collections are dropped
+        rows = self._client[placement.database][name_of(collection.name, org_id, placement)]
+        page = [one["_id"] for one in rows.find({"org_id": org_id}, {"_id": 1}).limit(most)]
+        return rows.delete_many({"org_id": org_id, "_id": {"$in": page}}).deleted_count if page else 0
+
+    def drop_dedicated(self, org_id: OrgId) -> int:
+        """Drop the collections of a dedicated organization, if it has some left; return 0."""
+        placement = self.get(org_id, fresh=True).placement
+        if placement.mode == "dedicated":
+            database = self._client[placement.database]
+            for name in TENANT_COLLECTIONS:
+                database.drop_collection(name_of(name, org_id, placement))
+        return 0
 
     def prepare_databases(self) -> None:
         """Make every declared collection with its indexes in every data database; safe to repeat."""
@@ -131,31 +162,44 @@ class Registry:
             for collection in TENANT_COLLECTIONS.values():
                 ensure_collection(self._client[database], collection.name, collection.indexes)
 
-    def _database_of(self, organization: Organization) -> str:
-        placement = organization.placement
-        if placement.mode != "pooled":
+    def _scope(self, org_id: OrgId, placement: Placement) -> OrgScope:
+        self._known(placement)
+        database = self._client[placement.database]
+        own = {name: name_of(name, org_id, placement) for name in TENANT_COLLECTIONS}
+        self._must_exist(placement, org_id, own)
+        return OrgScope(org_id, database, own)
+
+    def _known(self, placement: Placement) -> Placement:
+        if placement.mode not in {"pooled", "dedicated"}:
             raise Misconfigured(f"This version does not know the placement {placement.mode}.")
         if placement.database not in self._databases:
             raise Misconfigured(f"FAIRWAY_DATA_DATABASES lacks {placement.database}, which holds an organization.")
-        return placement.database
+        return placement
 
-    def _collections_in(self, database: str) -> frozenset[str]:
-        """Name the collections that exist there; looked up once, and again for what was declared since.
+    def _must_exist(self, placement: Placement, org_id: OrgId, own: Mapping[str, str]) -> None:
+        """Look whether all collections are there: once, and again for what was declared since.
 
-        Raises `Misconfigured` if a declared one is missing: the first insert would create it, without indexes.
+        Raises `Misconfigured` for one that is missing: the first insert would create it, without indexes.
         """
-        names = self._prepared.get(database, frozenset())
-        if not names >= TENANT_COLLECTIONS.keys():
-            names = frozenset(self._client[database].list_collection_names())
-            missing = sorted(TENANT_COLLECTIONS.keys() - names)
-            if missing:
-                raise Misconfigured(f"The database {database} is not prepared; it lacks {', '.join(missing)}.")
-            self._prepared[database] = names
-        return names
+        where = (placement.database, org_id if placement.mode == "dedicated" else "")
+        if self._prepared.get(where) == len(own):
+            return
+        names = frozenset(self._client[placement.database].list_collection_names())
+        missing = sorted(set(own.values()) - names)
+        if missing:
+            raise Misconfigured(
+                f"The database {placement.database} is not prepared; it lacks {', '.join(missing)}."
+            )
+        self._prepared[where] = len(own)
 
     def _load(self, org_id: OrgId) -> Versioned | None:
         found = self._organizations.find_one({"_id": org_id, "state": {"$ne": "purged"}})
         return Versioned(found.get("revision", 0), plain(found)) if found is not None else None
+
+
+def name_of(collection: str, org_id: OrgId, placement: Placement) -> str:
+    """Return what a collection is called there: a dedicated one bears the organization's id, never its slug."""
+    return f"{collection}.{org_id}" if placement.mode == "dedicated" else collection
 
 
 def key_of(org_id: OrgId) -> str:

@@ -1,7 +1,6 @@
 """`OrgScope`: the only way to a tenant's data. What it gives carries the organization; it never gives a client."""
 
-from collections.abc import Callable
-from collections.abc import Set as AbstractSet
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from pymongo.client_session import ClientSession
@@ -19,16 +18,16 @@ T = TypeVar("T")
 class OrgScope:
     """An organization's data. Made by the registry alone, which knows where it is placed.
 
-    *prepared* names the collections that exist in that database: only they are given, because an insert into
-    another one would create it. Raises `Unsafe` for an *org_id* that is no id: a regular expression in its
-    place would be every organization.
+    *prepared* names the collections that exist in that database, by what they were declared as: only they are
+    given, because an insert into another one would create it. Raises `Unsafe` for an *org_id* that is no id: a
+    regular expression in its place would be every organization.
     """
 
     def __init__(
         self,
         org_id: OrgId,
         database: "Database[Any]",
-        prepared: AbstractSet[str],
+        prepared: Mapping[str, str],
         *,
         session: ClientSession | None = None,
         writable: bool = True,
@@ -55,7 +54,7 @@ class OrgScope:
             raise Unsafe(f"{collection!r} is no declared collection of tenant data.")
         if collection.name not in self.__prepared:
             raise Unsafe(f"{collection.name} was declared after its database was prepared.")
-        found = self.__database[collection.name]
+        found = self.__database[self.__prepared[collection.name]]
         return OrgCollection(found, self.__org_id, self.__session, writable=self.__writable)
 
     def transaction(self, work: Callable[["OrgScope"], T]) -> T:

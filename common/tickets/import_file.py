@@ -17,3 +17,7 @@ class ImportFile(Job, name="tickets.import_file", queue="tickets", time_limit_s=
     format: Literal["csv", "jsonl"]
     mapping: dict[str, str]
     source: str | None = None
+
+    def blobs(self) -> tuple[str, ...]:
+        """Name the file, which stays until it is imported."""
+        return (self.blob_id,)

@@ -36,13 +36,16 @@ def services(settings: Settings) -> Iterator[Services]:
 def make_organization(services: Services, name: str = "Acme") -> OrgId:
     """Put an active organization there, without a sign-up."""
     org_id = OrgId(new_id())
+    slug = f"o{org_id.replace('-', '')}"[:39]
+    now = services.clock.now()
+    services.control.slugs.insert_one({"_id": slug, "org_id": org_id, "state": "taken", "at": now})
     services.control.organizations.insert_one(
         {
             "_id": org_id,
             "name": name,
-            "slug": f"o{org_id.replace('-', '')}"[:39],
+            "slug": slug,
             "tier": "free",
-            "placement": {"mode": "pooled", "database": services.registry.choose_database(org_id)},
+            "placement": {"mode": "pooled", "database": services.registry.pooled(org_id).database},
             "created_at": services.clock.now(),
         }
     )

@@ -1,11 +1,13 @@
 """`If-Match` (RFC 9110): a change names the version of the thing that it is made for."""
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from flask import request
 
 from common.errors import Fault, Invalid, PreconditionRequired, Stale
 
+T = TypeVar("T")
 NEEDED: dict[str, Any] = {
     "name": "If-Match",
     "in": "header",
@@ -41,3 +43,20 @@ def must_match(version: str) -> None:
     if "If-Match" not in request.headers:
         raise PreconditionRequired("Send If-Match with the ETag that came with the thing when you read it.")
     matches(version)
+
+
+def settled(attempt: Callable[[], T]) -> T:
+    """Return what *attempt* returns; who named no version is not told of another's change, but tried again.
+
+    *attempt* reads the thing anew each time. Raises `Stale` where a version is named, or nothing settles.
+    """
+    for _ in range(_TRIES):
+        try:
+            return attempt()
+        except Stale:
+            if "If-Match" in request.headers:
+                raise
+    return attempt()
+
+
+_TRIES = 20

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from common.ids import OrgId
-from common.organizations.provision import ProvisionOrganization, make
+from common.organizations.provision import ProvisionOrganization, make, placement_of
 from workers.context import Context
 from workers.runner import handles
 
@@ -18,7 +18,9 @@ class Provisioned:
 
 @handles(ProvisionOrganization)
 def provision(ctx: Context, job: ProvisionOrganization) -> Provisioned:
-    """Make the organization."""
-    database = ctx.services.registry.choose_database(OrgId(job.org_id))
-    ctx.write_control(lambda control, session: make(control, session, job, database, ctx.services.clock))
+    """Make the organization; a dedicated one gets its collections first, which nobody sees before it is there."""
+    services, org_id = ctx.services, OrgId(job.org_id)
+    placement = placement_of(services.control, job) or services.registry.pooled(org_id)
+    services.registry.prepare(org_id, placement)
+    ctx.write_control(lambda control, session: make(control, session, job, placement, services.clock))
     return Provisioned(job.org_id, job.slug)

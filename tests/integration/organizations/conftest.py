@@ -12,8 +12,10 @@ from common.ids import JobId, OrgId, new_id
 from common.organizations.sign_up import Reservation, reserve
 from common.tenancy.connection import connect
 from common.tenancy.control import ControlPlane
+from common.tenancy.registry import Placement
 
 CLOCK = SystemClock()
+PLACE = Placement("pooled", "data_1")
 
 
 @pytest.fixture
@@ -34,6 +36,7 @@ def wanted(slug: str = "acme") -> Reservation:
         name="Acme",
         slug=slug,
         tier="free",
+        admin_id=new_id(),
         admin_email="ada@acme.example",
         admin_password_hash="$argon2id$of-ada",
     )
@@ -43,7 +46,7 @@ def sign_up(control: ControlPlane, reservation: Reservation) -> Reservation:
     """Reserve and accept the job in one transaction, as a submit does. Raises `Conflict`."""
 
     def work(session: Any) -> None:
-        reserve(control, session, reservation, CLOCK)
+        reserve(control, session, reservation, PLACE, CLOCK)
         job = {"_id": reservation.job_id, "org_id": reservation.org_id, "state": "queued"}
         control.jobs.insert_one(job, session=session)
 

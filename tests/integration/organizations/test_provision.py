@@ -13,8 +13,8 @@ from common.organizations import people, provision
 from common.organizations.provision import ProvisionOrganization, make
 from common.organizations.sign_up import Reservation
 from common.tenancy.control import ControlPlane
-from common.tenancy.registry import plain, read_organization
-from tests.integration.organizations.conftest import CLOCK, end, sign_up, wanted
+from common.tenancy.registry import Placement, plain, read_organization
+from tests.integration.organizations.conftest import CLOCK, PLACE, end, sign_up, wanted
 
 OURS = {provision.__file__, people.__file__}
 
@@ -23,10 +23,10 @@ class Killed(BaseException):
     """Stands for a process's death; nothing in our code catches it."""
 
 
-def run(control: ControlPlane, reservation: Reservation, database: str = "data_1") -> None:
+def run(control: ControlPlane, reservation: Reservation, placement: Placement = PLACE) -> None:
     """Provision in one transaction, as the handler does."""
     job = ProvisionOrganization(org_id=reservation.org_id, slug=reservation.slug)
-    control.transaction(lambda session: make(control, session, job, database, CLOCK))
+    control.transaction(lambda session: make(control, session, job, placement, CLOCK))
 
 
 def exists(control: ControlPlane, reservation: Reservation) -> tuple[int, int, int]:
@@ -69,7 +69,7 @@ def test_a_second_run_changes_nothing(control: ControlPlane) -> None:
     run(control, asked)
     before = [list(collection.find()) for collection in (control.organizations, control.users, control.slugs)]
 
-    run(control, asked, database="data_2")
+    run(control, asked, Placement("pooled", "data_2"))
 
     after = [list(collection.find()) for collection in (control.organizations, control.users, control.slugs)]
     assert before == after

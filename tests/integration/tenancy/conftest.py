@@ -17,7 +17,7 @@ from common.tenancy.changes import Changes
 from common.tenancy.connection import connect
 from common.tenancy.control import ControlPlane
 from common.tenancy.org_collection import OrgCollection
-from common.tenancy.registry import Registry
+from common.tenancy.registry import Placement, Registry, name_of
 from common.tenancy.remembered import Remembered
 from common.tenancy.scope import OrgScope
 from common.tickets.collections import TICKETS
@@ -123,20 +123,31 @@ class Pool:
         return result == self.them or result in self.their_ids
 
 
-@pytest.fixture
+@pytest.fixture(params=["pooled", "dedicated"])
 def pool(
-    control: ControlPlane, make_registry: Callable[..., Registry], client: "MongoClient[Any]", settings: Settings
-) -> Pool:
-    """Return a pool with three things of each of two organizations."""
+    control: ControlPlane,
+    make_registry: Callable[..., Registry],
+    client: "MongoClient[Any]",
+    settings: Settings,
+    request: pytest.FixtureRequest,
+) -> Iterator[Pool]:
+    """Return a collection with three things of each of two organizations, as each placement has it.
+
+    In a dedicated one nobody else's things should ever be; the organization's condition holds there too.
+    """
     database = settings.data_databases[0]
     registry = make_registry(database)
     registry.prepare_databases()
-    us, them = put_organization(control, database), put_organization(control, database)
+    placement = Placement(request.param, database)
+    us = put_organization(control, database, placement=placement.document())
+    them = put_organization(control, database)
+    registry.prepare(us, placement)
     scope = registry.scope(us)
+    name = name_of(THINGS.name, us, placement)
     made = Pool(
         scope=scope,
         mine=scope[THINGS],
-        raw=client[database].get_collection(THINGS.name, read_concern=ReadConcern("local")),
+        raw=client[database].get_collection(name, read_concern=ReadConcern("local")),
         us=us,
         them=them,
         our_ids=tuple(sorted(new_id() for _ in range(EACH_HAS))),
@@ -144,4 +155,5 @@ def pool(
     )
     made.raw.create_index([("org_id", 1), ("message", "text")], name="words")
     made.fill()
-    return made
+    yield made
+    registry.drop_dedicated(us)

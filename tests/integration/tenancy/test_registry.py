@@ -199,11 +199,11 @@ def test_a_placement_of_another_version_is_not_taken_for_a_pooled_one(
     control: ControlPlane, make_registry: Make, settings: Settings
 ) -> None:
     database = settings.data_databases[0]
-    org_id = put_organization(control, database, placement={"mode": "dedicated", "database": database})
+    org_id = put_organization(control, database, placement={"mode": "mirrored", "database": database})
     registry = make_registry(database)
     registry.prepare_databases()
 
-    with pytest.raises(Misconfigured, match="dedicated"):
+    with pytest.raises(Misconfigured, match="mirrored"):
         registry.scope(org_id)
 
 
@@ -238,7 +238,7 @@ def test_new_organizations_are_spread_over_the_databases_and_stay_where_they_are
     first, second = (Registry(control, None, databases, Remembered(Changes(control))) for _ in range(2))  # type: ignore[arg-type]
     ids = [OrgId(new_id()) for _ in range(900)]
 
-    chosen = [first.choose_database(org_id) for org_id in ids]
+    chosen = [first.pooled(org_id).database for org_id in ids]
 
-    assert chosen == [second.choose_database(org_id) for org_id in ids]
+    assert chosen == [second.pooled(org_id).database for org_id in ids]
     assert all(240 <= chosen.count(database) <= 360 for database in databases)

@@ -90,7 +90,7 @@ def test_a_transaction_that_can_not_be_committed_ends_in_an_error(
     pool: Pool, client: "MongoClient[Any]", monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(control_module, "_TRANSACTION_S", 1)
-    collection = client[pool.raw.database.name][THINGS.name]
+    collection = client[pool.raw.database.name][pool.raw.name]
     began = time.monotonic()
 
     with client.start_session() as holder, holder.start_transaction():
@@ -120,7 +120,7 @@ def test_every_collection_of_the_control_plane_is_majority_journaled_and_from_th
 ) -> None:
     collections = [value for name, value in vars(control).items() if not name.startswith("_")]
 
-    assert len(collections) == 16
+    assert len(collections) == 18
     for collection in collections:
         assert collection.write_concern.document == {"w": "majority", "j": True}
         assert collection.read_concern.level == "majority"

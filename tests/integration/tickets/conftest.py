@@ -119,7 +119,7 @@ def make_importer(services: Services) -> Importer:
             "name": "Acme",
             "slug": org_id,
             "tier": "free",
-            "placement": {"mode": "pooled", "database": services.registry.choose_database(org_id)},
+            "placement": {"mode": "pooled", "database": services.registry.pooled(org_id).database},
             "created_at": services.clock.now(),
         }
     )

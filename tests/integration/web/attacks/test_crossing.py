@@ -19,6 +19,9 @@ from tests.integration.web.attacks.conftest import (
 )
 from tests.integration.web.conftest import Member, problem_of
 
+PUBLIC = {("GET", "/v1/organizations/{org_id}")}
+"""What shows a part of itself to everybody, which has a test of its own."""
+
 
 def test_what_belongs_to_another_is_absent_like_what_never_was(
     document: Document, things: dict[str, str], stranger: Member, admin: Member
@@ -26,6 +29,8 @@ def test_what_belongs_to_another_is_absent_like_what_never_was(
     tried = 0
     for method, path, operation in operations(document):
         if "{" not in path or operation["tags"][0].startswith(("Operators", "Platform")):
+            continue
+        if (method, path) in PUBLIC:
             continue
         theirs, nobodys = path, path
         for name, one_id in things.items():

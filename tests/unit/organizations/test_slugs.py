@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.organizations.sign_up import NAME_MAX_CHARS, RESERVED_SLUGS, SLUG, is_free_to_ask, slug_of
+from common.organizations.slugs import NAME_MAX_CHARS, RESERVED_SLUGS, SLUG, is_free_to_ask, slug_of
 
 
 @pytest.mark.parametrize("slug", ["ab", "a1", "42", "a-b", "acme-inc", "a" * 39, "-".join("a" * 39)])
