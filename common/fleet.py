@@ -16,6 +16,7 @@ from common.jobs.many import Many
 from common.jobs.record import JobRecord
 from common.jobs.selection import Selection
 from common.jobs.steering import Pause, What
+from common.platform.tend_indexes import TendIndexes
 from common.services import Services
 from common.tenancy import tiers as tier_table
 from common.tenancy.registry import Organization
@@ -101,9 +102,14 @@ def count_many(services: Services, asked: Many) -> Shown:
 def accept_many(services: Services, actor: Actor, asked: Many) -> Shown:
     """Accept the platform's job that retries or cancels many."""
     services.audit.note(actor, asked.name, asked.of_org or "all organizations")
-    who = Caller(org_id=PLATFORM, user_id=actor.name, role="operator", request_id=actor.request_id or new_id())
-    record = services.submit(who, asked)
+    record = services.submit(_as_platform(actor), asked)
     return {"id": record.id, "kind": record.kind, "state": record.state}
+
+
+def tend_indexes(services: Services, actor: Actor, mode: Any) -> JobRecord:
+    """Accept the platform's job that compares all indexes with what is declared, or brings them up to date."""
+    services.audit.note(actor, "indexes.tend", mode)
+    return services.submit(_as_platform(actor), TendIndexes(mode=mode))
 
 
 def pauses(services: Services) -> list[Shown]:
@@ -175,6 +181,10 @@ def change_tier(
     what = " ".join(f"{name}={value}" for name, value in sorted(changes.items()))
     services.audit.note(actor, "tier.change", f"{tier} {what}")
     return {"tier": tier, **tier_table.shown(services.steering.change_tier(tier, changes, was=count))}
+
+
+def _as_platform(actor: Actor) -> Caller:
+    return Caller(org_id=PLATFORM, user_id=actor.name, role="operator", request_id=actor.request_id or new_id())
 
 
 def _load(services: Services, name: str) -> Shown:

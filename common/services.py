@@ -51,6 +51,7 @@ from common.tenancy.capacity import Capacity, Limits
 from common.tenancy.changes import CHANGES_INDEXES, Changes
 from common.tenancy.connection import check, connect
 from common.tenancy.control import ControlPlane
+from common.tenancy.indexes import Indexes
 from common.tenancy.registry import Registry
 from common.tenancy.remembered import Remembered
 from common.tenancy.scope import OrgScope
@@ -163,6 +164,11 @@ class Services:
             files=settings.database_files_max,
         )
         return Capacity(self.control, self._mongo, settings.data_databases, limits=limits)
+
+    @functools.cached_property
+    def indexes(self) -> Indexes:
+        """Return the walk over all collections and their indexes."""
+        return Indexes(self.control, self._mongo, self.settings.data_databases)
 
     @functools.cached_property
     def placing(self) -> Placing:

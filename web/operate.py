@@ -5,6 +5,7 @@ It needs the settings of a process of the platform, not the API: it works while 
 
 import getpass
 import sys
+import time
 from collections.abc import Sequence
 from typing import Any, cast, get_args
 
@@ -19,16 +20,19 @@ from common.clock import rfc3339
 from common.config import current
 from common.coordination.names import escaped
 from common.errors import FairwayError
-from common.ids import OrgId
+from common.ids import PLATFORM, OrgId
 from common.jobs.cancel_many import CancelMany
 from common.jobs.record import STATES, JobRecord
 from common.jobs.retry_many import RetryMany
 from common.jobs.selection import Selection
 from common.jobs.steering import What
+from common.organizations.signing_keys import SigningKey
 from common.services import Services
+from common.tenancy.capacity import shown
 from common.tenancy.tiers import Tier
 
 LIMIT_MAX = 1_000
+LOOK_AGAIN_S = 0.3
 _PAUSABLE = get_args(What)
 _NOTHING = 3
 
@@ -252,6 +256,78 @@ def change_tier(made: tuple[Services, bool], /, tier: str, **changes: int | None
     """Change figures of TIER for all its organizations."""
     wanted = {name: value for name, value in changes.items() if value is not None}
     _show(made, [fleet.change_tier(made[0], _actor(), tier, wanted)])
+
+
+@cli.command()
+@click.argument("mode", type=click.Choice(["plan", "apply", "verify"]))
+@click.option("--wait/--no-wait", default=True, help="Wait for the end, or only accept the job.")
+@click.pass_obj
+def indexes(made: tuple[Services, bool], mode: str, *, wait: bool) -> None:
+    """Compare all collections and indexes with what is declared; `apply` brings them up to date.
+
+    It is a job of the platform, and goes on when this command is cut off. Exit 1 where something differs.
+    """
+    record = fleet.tend_indexes(made[0], _actor(), mode)
+    if not wait:
+        _show(made, [_job(record)])
+        return
+    ended = _watched(made[0], record)
+    if ended.state != "succeeded":
+        _show(made, [_job(ended)])
+        sys.exit(1)
+    click.echo(f"{ended.result['looked_at']} collections looked at.", err=True)
+    _show(made, ended.result["differences"])
+    if mode != "apply" and ended.result["counts"]:
+        sys.exit(1)
+
+
+@cli.command("signing-keys")
+@click.pass_obj
+def signing_keys(made: tuple[Services, bool]) -> None:
+    """List the keys that tokens are signed with."""
+    _show(made, [_key(one) for one in made[0].signing_keys.all()])
+
+
+@cli.command("rotate-signing-keys")
+@click.pass_obj
+def rotate_signing_keys(made: tuple[Services, bool]) -> None:
+    """Make the next signing key; it signs in ten minutes, and nobody is signed out."""
+    made[0].audit.note(_actor(), "signing-key.rotate", "next")
+    _show(made, [_key(made[0].signing_keys.rotate())])
+
+
+@cli.command("withdraw-signing-key")
+@click.argument("key_id")
+@click.pass_obj
+def withdraw_signing_key(made: tuple[Services, bool], key_id: str) -> None:
+    """Refuse what the key KEY_ID signed, within seconds; another signs at once."""
+    made[0].audit.note(_actor(), "signing-key.withdraw", key_id)
+    made[0].signing_keys.withdraw(key_id)
+    _show(made, [_key(one) for one in made[0].signing_keys.all()])
+
+
+@cli.command()
+@click.pass_obj
+def capacity(made: tuple[Services, bool]) -> None:
+    """Show how full each data database is."""
+    rows = [shown(load) for load in made[0].capacity.look()]
+    figures = ("organizations", "collections", "files")
+    flat = [{**one, **{name: f"{one[name]['used']} of {one[name]['limit']}" for name in figures}} for one in rows]
+    _show(made, rows if made[1] else flat)
+
+
+def _watched(services: Services, record: JobRecord) -> JobRecord:
+    """Return the platform's job once it has ended, and show how far it is meanwhile."""
+    with click.progressbar(length=1, label=record.kind, file=sys.stderr) as bar:
+        while not (now := services.jobs.get(PLATFORM, record.id)).is_final:
+            bar.length = max(1, now.progress.total or 1)
+            bar.update(now.progress.done - bar.pos)
+            time.sleep(LOOK_AGAIN_S)
+    return now
+
+
+def _key(one: SigningKey) -> dict[str, Any]:
+    return {"id": one.kid, "signs_from": rfc3339(one.signs_from)}
 
 
 def _selection(org: str | None, kind: str | None, state: str | None) -> Selection:

@@ -84,8 +84,10 @@ class SigningKeys:
         return self._known
 
     def rotate(self, *, at_once: bool = False) -> SigningKey:
-        """Make the next key; it signs in ten minutes, or *at_once*."""
+        """Make the next key, unless it is there already; it signs in ten minutes, or *at_once* if need be."""
         known = self._read()
+        if known and known[-1].signs_from > self._clock.now() and not at_once:
+            return known[-1]
         number = known[-1].number + 1 if known else 1
         ahead_s = 0 if at_once or not known else AHEAD_S
         self._make(number, self._clock.now() + timedelta(seconds=ahead_s))

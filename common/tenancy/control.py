@@ -62,7 +62,8 @@ class ControlPlane:
     ) -> None:
         self._client = client
         self._database = client[database]
-        self._indexes = {**_OWN_INDEXES, **indexes}
+        self.name = database
+        self.declared: Mapping[str, Sequence[IndexModel]] = {**_OWN_INDEXES, **indexes}
         self.organizations: Collection[Any] = self._database["organizations"]
         self.users: Collection[Any] = self._database["users"]
         self.sessions: Collection[Any] = self._database["sessions"]
@@ -118,7 +119,7 @@ class ControlPlane:
 
     def ensure_indexes(self) -> None:
         """Make the collections and their indexes; safe to repeat and to run in many processes."""
-        for name, indexes in self._indexes.items():
+        for name, indexes in self.declared.items():
             ensure_collection(self._database, name, indexes)
 
 

@@ -122,7 +122,7 @@ def test_members_and_admins_may_do_nothing_of_an_operator(document: Document, ad
     tried = 0
     for method, path, operation in operations(document):
         if operation["tags"][0].startswith("Operators"):
-            sent = re.sub(r"{(job|org)_id}", new_id(), path).replace("{", "").replace("}", "")
+            sent = re.sub(r"{(job|org|key)_id}", new_id(), path).replace("{", "").replace("}", "")
             problem = problem_of(admin(method, sent, json={}), 403)
             assert problem["type"] == "/problems/forbidden", path
             tried += 1

@@ -1,0 +1,1 @@
+"""The platform's own work, asked for by operators."""
