@@ -30,14 +30,19 @@ class SecretKeys:
             raise Misconfigured(f"The secret keys must be {KEY_BYTES} bytes each, base64, one a line.")
         self._ciphers = tuple(AESGCM(key) for key in keys)
         # A key of its own, so that one key never serves two algorithms.
-        self._marking_key = hmac.digest(keys[0], b"fairway fingerprints", "sha256")
+        self._marking_keys = [hmac.digest(key, b"fairway fingerprints", "sha256") for key in keys]
 
     def fingerprint(self, text: bytes) -> str:
         """Return a digest of *text* that nobody without the first key can make (HMAC-SHA-256).
 
         For telling whether two texts are the same where a plain hash could be guessed from, as of a password.
         """
-        return hmac.digest(self._marking_key, text, "sha256").hex()
+        return hmac.digest(self._marking_keys[0], text, "sha256").hex()
+
+    def is_fingerprint(self, text: bytes, digest: str) -> bool:
+        """Tell whether *digest* is what one of our keys made of *text*."""
+        made = [hmac.digest(key, text, "sha256").hex() for key in self._marking_keys]
+        return any([hmac.compare_digest(one, digest) for one in made])  # noqa: C419 (all are compared)
 
     @classmethod
     def load(cls, path: Path | None, *, data_dir: Path, production: bool) -> "SecretKeys":

@@ -36,6 +36,7 @@ from common.jobs.submit import Submitter
 from common.jobs.sweep import Sweep
 from common.keys import SecretKeys
 from common.organizations.api_keys import ApiKeys
+from common.organizations.archives import Archives
 from common.organizations.life import Life
 from common.organizations.people import People, bring_up_to_date
 from common.organizations.placing import Placing
@@ -164,6 +165,11 @@ class Services:
             files=settings.database_files_max,
         )
         return Capacity(self.control, self._mongo, settings.data_databases, limits=limits)
+
+    @functools.cached_property
+    def archives(self) -> Archives:
+        """Return the archives that organizations made of themselves."""
+        return Archives(self.control, self.blobs)
 
     @functools.cached_property
     def indexes(self) -> Indexes:

@@ -4,7 +4,6 @@ from typing import Any
 
 import marshmallow as ma
 from flask import Response
-from pymongo.errors import PyMongoError
 
 from common.caller import Caller
 from common.errors import NotFound
@@ -20,7 +19,7 @@ from web.contract.json_bodies import Blueprint
 from web.contract.paging import PageQuery
 from web.contract.services import services
 from web.contract.shapes import Shape, page_of
-from web.contract.uploads import FIELD_MAX_BYTES, Upload, receive
+from web.contract.uploads import FIELD_MAX_BYTES, Upload, keep_for, receive
 from web.job_document import ACCEPTED_EXAMPLE, JobSchema, accepted_headers, dump
 from web.ticket_import_form import SOURCE_MAX_CHARS, check_filename, check_source, format_of, read_mapping
 
@@ -89,7 +88,8 @@ def import_tickets() -> Response:
         fields=frozenset({"mapping", "source"}),
         max_bytes=services().settings.import_max_bytes,
     )
-    record = _accept_or_delete(who, upload)
+    with keep_for(services().blobs, upload.blob):
+        record = _accept(who, upload)
     return replies.one(dump(record), status=202, headers=accepted_headers(record))
 
 
@@ -115,22 +115,6 @@ def list_refused_rows(query: dict[str, Any], job_id: str) -> Response:
         dump=lambda row: {"line": row["line"], "column": row["column"], "reason": row["reason"]},
         place=lambda row: [row["line"], row["_id"]],
     )
-
-
-def _accept_or_delete(who: Caller, upload: Upload) -> JobRecord:
-    """Accept the job that reads *upload*; whenever there will be none, the file goes.
-
-    Where MongoDB breaks off nobody knows whether the job was written, so the file stays: the caller may yet learn
-    by its Idempotency-Key that it was.
-    """
-    try:
-        return _accept(who, upload)
-    except PyMongoError:
-        log.warning("import.file_kept", blob_id=upload.blob.id, size_bytes=upload.blob.size_bytes)
-        raise
-    except BaseException:
-        services().blobs.delete(upload.blob.id)
-        raise
 
 
 def _accept(who: Caller, upload: Upload) -> JobRecord:

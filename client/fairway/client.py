@@ -13,6 +13,7 @@ from fairway.errors import NotInTime, Problem
 from fairway.events import Event, follow
 from fairway.models import (
     ApiKey,
+    Archive,
     Counted,
     Happening,
     Job,
@@ -120,6 +121,32 @@ class Fairway:
         asked = {name: value for name, value in (("email", email), ("password", password)) if value is not None}
         found = self._start(f"/v1/organizations/{org_id}/restore", key, json=asked)
         return SignedUp(job=Job.read(found), job_token=found.get("job_token"))
+
+    def export(self, *, key: str | None = None) -> Job:
+        """Write all that the organization has into an archive; the job's result names it."""
+        return Job.read(self._start("/v1/archives", key))
+
+    def archives(self) -> Iterator[Archive]:
+        """Go through the organization's archives, the newest first."""
+        return self._pages("/v1/archives", Archive.read)
+
+    def archive(self, archive_id: str) -> Archive:
+        """Return an archive."""
+        return Archive.read(self._transport.ask("GET", f"/v1/archives/{archive_id}").json())
+
+    def download_archive(self, archive_id: str, file: Path) -> None:
+        """Write an archive to *file* as it comes in. Raises `Problem` or `Unreachable`."""
+        self._transport.download(f"/v1/archives/{archive_id}/content", file)
+
+    def delete_archive(self, archive_id: str) -> None:
+        """Delete an archive."""
+        self._transport.ask("DELETE", f"/v1/archives/{archive_id}")
+
+    def restore_archive(self, file: Path, *, key: str | None = None) -> Job:
+        """Restore the archive in *file* into this organization, which must have no data yet."""
+        with file.open("rb") as content:
+            headers = {"Content-Type": "application/zip", "Content-Length": str(file.stat().st_size)}
+            return Job.read(self._start("/v1/archives/restorations", key, headers=headers, content=content))
 
     def sign_in(self, *, email: str, password: str, organization: str | None = None) -> Tokens:
         """Begin a session: an access token for fifteen minutes, and a refresh token for the next pair."""
@@ -314,8 +341,10 @@ class Fairway:
         """Return a ticket."""
         return Ticket.read(self._transport.ask("GET", f"/v1/tickets/{ticket_id}").json())
 
-    def _start(self, path: str, key: str | None, **body: Any) -> dict[str, Any]:
-        headers = {"Idempotency-Key": key if key is not None else new_key()}
+    def _start(
+        self, path: str, key: str | None, *, headers: Mapping[str, str] | None = None, **body: Any
+    ) -> dict[str, Any]:
+        headers = {"Idempotency-Key": key if key is not None else new_key(), **(headers or {})}
         found: dict[str, Any] = self._transport.ask("POST", path, headers=headers, **body).json()
         return found
 

@@ -201,3 +201,15 @@ class Organization(Model):
         """Read the API's *document*."""
         known: dict[str, Any] = {field.name: document.get(field.name) for field in fields(cls)}
         return cls(**known)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Archive(Model):
+    """All that an organization had at a time, in one file."""
+
+    id: str
+    size_bytes: int
+    sha256: str
+    documents: int
+    created_at: str
+    links: Mapping[str, str]

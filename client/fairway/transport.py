@@ -6,6 +6,7 @@ an answer that never came, starts nothing twice.
 
 import secrets
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -47,6 +48,18 @@ class Transport:
         except httpx.TransportError as error:
             raise Unreachable(f"{self.http.base_url} does not answer: {error}.") from error
         raise AssertionError("unreachable: the loop returns or raises")  # pragma: no cover
+
+    def download(self, path: str, file: Path) -> None:
+        """Write the answer's body to *file* as it comes in. Raises `Problem` or `Unreachable`."""
+        try:
+            with self.http.stream("GET", path, headers=self.authorization()) as answer, file.open("wb") as out:
+                if not answer.is_success:
+                    answer.read()
+                    raise problem_of(answer)
+                for chunk in answer.iter_bytes():
+                    out.write(chunk)
+        except httpx.TransportError as error:
+            raise Unreachable(f"{self.http.base_url} does not answer: {error}.") from error
 
     def authorization(self, *, renewed: bool = False) -> dict[str, str]:
         """Return the header that says who asks."""

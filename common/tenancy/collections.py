@@ -21,12 +21,15 @@ INDEXES_WITHOUT_ORGANIZATION = {
 class TenantCollection:
     """One collection of the data plane. Declaring it registers it; only registered ones can be reached.
 
-    Raises `TypeError` for a name that is taken or none of ours, and for an index that does not begin with
-    `org_id` and is not listed above.
+    *references* are its fields that hold ids of other things; what *travels* goes along in its organization's
+    archive. Raises `TypeError` for a name that is taken or none of ours, and for an index that does not begin
+    with `org_id` and is not listed above.
     """
 
     name: str
     indexes: tuple[IndexModel, ...]
+    references: tuple[str, ...] = ()
+    travels: bool = True
 
     def __post_init__(self) -> None:
         if not _NAME.match(self.name) or self.name.startswith("system"):

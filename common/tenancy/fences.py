@@ -20,7 +20,7 @@ FENCE_INDEXES = (
     # A fence outlives its job's record, then goes; TTL indexes can't begin with the organization.
     IndexModel([("moved_at", ASCENDING)], expireAfterSeconds=KEPT_S, name="expiry"),
 )
-FENCES = TenantCollection("fences", FENCE_INDEXES)
+FENCES = TenantCollection("fences", FENCE_INDEXES, travels=False)
 
 
 class FenceCollection(Protocol):

@@ -26,4 +26,5 @@ TICKETS = TenantCollection(
 REFUSED_ROWS = TenantCollection(
     "refused_rows",
     (IndexModel([("org_id", ASCENDING), ("job_id", ASCENDING), ("line", ASCENDING)], name="by_job"),),
+    references=("job_id",),
 )

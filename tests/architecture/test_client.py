@@ -72,6 +72,7 @@ def test_each_operation_of_tenants_has_its_method(document: dict[str, Any]) -> N
         (models.OneTime, "OneTime"),
         (models.ApiKey, "ApiKey"),
         (models.Happening, "Event"),
+        (models.Archive, "Archive"),
     ],
 )
 def test_each_model_has_the_fields_of_its_schema(

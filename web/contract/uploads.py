@@ -1,16 +1,20 @@
 """Uploads: a multipart body goes from the socket to the store, past Flask's form parser and its files."""
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from flask import request
+from pymongo.errors import PyMongoError
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 from werkzeug.sansio.multipart import Data, Epilogue, Event, Field, File, MultipartDecoder, NeedData
 
 from common.errors import Fault, Invalid, NotParseable, TooLarge, WrongMediaType
+from common.logs import get_logger
 from common.storage.blob_store import Blob, BlobStore
 from web.contract.bodies import CHUNK_BYTES, Body
 
+log = get_logger()
 FIELD_MAX_BYTES = 64 * 1024
 PARTS_MAX = 10
 FRAMING_MAX_BYTES = 1024 * 1024
@@ -36,6 +40,23 @@ def receive(blobs: BlobStore, *, file: str, fields: frozenset[str], max_bytes: i
     Whatever goes wrong, nothing stays stored. Raises `WrongMediaType`, `NotParseable`, `TooLarge` or `Invalid`.
     """
     return _Reception(blobs, file, fields, max_bytes).run()
+
+
+@contextmanager
+def keep_for(blobs: BlobStore, blob: Blob) -> Iterator[None]:
+    """Keep a stored file for the job that the block accepts; whenever there will be none, the file goes.
+
+    Where MongoDB breaks off nobody knows whether the job was written, so the file stays: the caller may yet learn
+    by its Idempotency-Key that it was.
+    """
+    try:
+        yield
+    except PyMongoError:
+        log.warning("upload.file_kept", blob_id=blob.id, size_bytes=blob.size_bytes)
+        raise
+    except BaseException:
+        blobs.delete(blob.id)
+        raise
 
 
 class _Reception:

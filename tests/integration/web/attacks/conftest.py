@@ -125,6 +125,8 @@ def things(services: Services, admin: Member) -> dict[str, str]:
     user_id = make_person(services, admin.org_id, "member", name=CANARY).user_id
     asked = {"name": CANARY, "scopes": ["jobs:read"]}
     key_id = admin("POST", "/v1/api-keys", json=asked).json["id"]
+    archive = admin("POST", "/v1/archives").json["id"]
+    Slot(services).step("organizations")
     (ticket,) = admin("GET", "/v1/tickets").json["items"]
     assert services.jobs.get(admin.org_id, accepted.json["id"]).kind == ImportFile.name
     return {
@@ -134,6 +136,7 @@ def things(services: Services, admin: Member) -> dict[str, str]:
         "{user_id}": user_id,
         "{key_id}": key_id,
         "{org_id}": admin.org_id,
+        "{archive_id}": archive,
     }
 
 

@@ -5,7 +5,7 @@ from common.probe.be_quick import BeQuick
 
 from common.services import Services
 from tests.integration.conftest import caller_of, make_organization
-from tests.integration.web.attacks.conftest import Ask, Document, operations
+from tests.integration.web.attacks.conftest import Ask, Document, operations, role_for
 from tests.integration.web.conftest import Member, problem_of
 
 
@@ -102,8 +102,7 @@ def test_who_wants_another_form_is_told(document: Document, admin: Member, accep
 def test_an_unknown_parameter_is_named_everywhere(document: Document, ask: Ask, query: str) -> None:
     for method, path, operation in operations(document):
         if "{" not in path:
-            role = "operator" if operation["tags"][0].startswith("Operators") else "admin"
-            answer = ask(role, method, f"{path}?{query}", json={})
+            answer = ask(role_for(path, operation), method, f"{path}?{query}", json={})
             assert answer.status_code in {415, 422}, (method, path, answer.text)
 
 

@@ -1,0 +1,102 @@
+"""Writes an organization's archive, streamed: a run that is cut off leaves nothing, and the next begins anew.
+
+Each collection is read in the order of its ids while others may write: a document that changes meanwhile goes
+along as it was before or after, and is never torn.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from common.clock import rfc3339
+from common.jobs.record import FINAL
+from common.organizations.archive import FORMAT, ORGANIZATION, RECORDS, Writer, travelling
+from common.organizations.export import ExportOrganization
+from common.tenancy.collections import TENANT_COLLECTIONS
+from workers.context import Context
+from workers.runner import handles
+
+ARCHIVE_MAX_BYTES = 1024**4
+
+
+@dataclass(frozen=True)
+class Exported:
+    """The archive, and where it is."""
+
+    archive_id: str
+    size_bytes: int
+    sha256: str
+    documents: int
+    links: Mapping[str, str]
+
+
+@handles(ExportOrganization)
+def export(ctx: Context, job: ExportOrganization) -> Exported:
+    """Write the archive, store it, and note it: the job's id is the archive's."""
+    del job
+    known = ctx.services.control.archives.find_one({"_id": ctx.job_id})
+    if known is None:
+        writer = Writer(ctx.services.keys)
+        count: list[int] = []
+        blob = ctx.blobs.save(_pieces(ctx, writer, count), max_bytes=ARCHIVE_MAX_BYTES)
+        known = {
+            "_id": ctx.job_id,
+            "org_id": ctx.org_id,
+            "blob_id": blob.id,
+            "size_bytes": blob.size_bytes,
+            "sha256": blob.sha256,
+            "documents": count[0],
+            "created_at": ctx.services.clock.now(),
+        }
+        try:
+            ctx.write_control(lambda control, session: control.archives.insert_one(known, session=session))
+        except BaseException:
+            ctx.blobs.delete(blob.id)
+            raise
+    content = f"/v1/archives/{ctx.job_id}/content"
+    return Exported(ctx.job_id, known["size_bytes"], known["sha256"], known["documents"], {"content": content})
+
+
+def _pieces(ctx: Context, writer: Writer, count: list[int]) -> Iterator[bytes]:
+    """Go through the archive's bytes as they are made; leave in *count* how many documents it has."""
+    organization = ctx.services.registry.get(ctx.org_id, fresh=True)
+    writer.add_json(
+        ORGANIZATION,
+        {
+            "format": FORMAT,
+            "org_id": organization.org_id,
+            "name": organization.name,
+            "slug": organization.slug,
+            "tier": organization.tier,
+            "settings": dict(organization.settings),
+            "exported_at": rfc3339(ctx.services.clock.now()),
+        },
+    )
+    sources, done, total = _sources(ctx), 0, _total(ctx)
+    for name, documents in sources:
+        written = 0
+        for written in writer.add_documents(name, documents):
+            ctx.progress(done + written, max(total, done + written), name)
+            yield writer.take()
+        done += written
+    count.append(writer.close() - 1)  # without the organization itself
+    yield writer.take()
+
+
+def _sources(ctx: Context) -> Iterator[tuple[str, Iterator[Mapping[str, Any]]]]:
+    for name in travelling():
+        yield f"data/{name}.bson", ctx.scope[TENANT_COLLECTIONS[name]].find({}, sort=[("_id", 1)])
+    for name, without in RECORDS.items():
+        found = getattr(ctx.services.control, name).find(_mine(ctx, name), dict(without) or None).sort("_id", 1)
+        yield f"records/{name}.bson", iter(found)
+
+
+def _total(ctx: Context) -> int:
+    counts = [ctx.scope[TENANT_COLLECTIONS[name]].count_documents({}) for name in travelling()]
+    counts += [getattr(ctx.services.control, name).count_documents(_mine(ctx, name)) for name in RECORDS]
+    return sum(counts)
+
+
+def _mine(ctx: Context, name: str) -> dict[str, Any]:
+    mine: dict[str, Any] = {"org_id": ctx.org_id}
+    return {**mine, "state": {"$in": sorted(FINAL)}} if name == "jobs" else mine
