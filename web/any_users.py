@@ -6,13 +6,13 @@ import marshmallow as ma
 from flask import Response
 
 from common.organizations.people import Person, normal_email
-from web.contract import paging
-from web.contract.authentication import caller, requires
+from web.contract import openapi, paging, replies
+from web.contract.authentication import actor, caller, requires
 from web.contract.json_bodies import Blueprint
 from web.contract.paging import PageQuery
 from web.contract.services import services
 from web.contract.shapes import page_of
-from web.users import EXAMPLE, UserSchema, shown
+from web.users import EXAMPLE, TOKEN_EXAMPLE, ResetSchema, UserSchema, shown
 
 blueprint = Blueprint("any users", __name__, tag="Operators: people")
 
@@ -50,6 +50,18 @@ def list_any_users(query: dict[str, Any]) -> Response:
     after = paging.position(who, query, paging.read_id) or ""
     found = services().people.of_domain(_domain(query["email_domain"]), after=after, limit=query["limit"] + 1)
     return paging.page(who, query, found, dump=_shown, place=lambda one: one.user_id)
+
+
+@blueprint.route("/v1/operations/users/<id:user_id>/password", methods=["POST"])
+@requires("operator")
+@blueprint.response(200, ResetSchema, example={"reset": TOKEN_EXAMPLE})
+@blueprint.doc(responses=openapi.errors("conflict"))
+def reset_any_password(user_id: str) -> Response:
+    """Issue a token with which somebody of any organization sets a new password, as a last admin who forgot it."""
+    person = services().people.of_anyone(user_id)
+    services().audit.note(actor(), "user.reset", user_id)
+    reset = services().people.issue_reset(person, by=caller().user_id)
+    return replies.one({"reset": reset.shown()})
 
 
 def _domain(text: str) -> str:

@@ -105,7 +105,7 @@ EXAMPLE: dict[str, Any] = {
     "state": "active",
     "created_at": "2026-01-31T09:30:00.000Z",
 }
-_TOKEN = {
+TOKEN_EXAMPLE = {
     "token": "fwo_01920f3c-8a4e-7b2f-8c1d-000000000002.…",
     "expires_at": "2026-02-07T09:30:00.000Z",
 }
@@ -114,7 +114,7 @@ _TOKEN = {
 @blueprint.route("/v1/users", methods=["POST"])
 @requires(*ADMINS)
 @blueprint.arguments(NewUser)
-@blueprint.response(201, AddedUser, example=EXAMPLE | {"state": "invited", "invitation": _TOKEN})
+@blueprint.response(201, AddedUser, example=EXAMPLE | {"state": "invited", "invitation": TOKEN_EXAMPLE})
 @blueprint.doc(parameters=[idempotency.PARAMETER], responses=openapi.errors("conflict"))
 def add_user(asked: dict[str, Any]) -> Response:
     """Add a person with a password, or invite one: hand them the token, it is good for seven days."""
@@ -208,7 +208,7 @@ def remove_user(user_id: str) -> Response:
 @blueprint.route("/v1/users/<id:user_id>/password", methods=["POST"])
 @requires(*ANYONE)
 @blueprint.arguments(PasswordChange)
-@blueprint.response(200, ResetSchema, example={"reset": _TOKEN}, description="A token for somebody else")
+@blueprint.response(200, ResetSchema, example={"reset": TOKEN_EXAMPLE}, description="A token for somebody else")
 @blueprint.alt_response(204, description="One's own is changed; every other session of one's own is over")
 @blueprint.doc(responses=openapi.errors("conflict", "too-many-requests"))
 def change_password(asked: dict[str, Any], user_id: str) -> Response:

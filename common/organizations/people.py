@@ -164,6 +164,13 @@ class People:
             raise NotFound(ABSENT)
         return found
 
+    def of_anyone(self, user_id: str) -> Person:
+        """Return a person of any organization; for operators. Raises `NotFound`."""
+        found = self._users.find_one({"_id": {"$eq": user_id}})
+        if found is None:
+            raise NotFound(ABSENT)
+        return read_person(found)
+
     def page(self, org_id: OrgId, *, after: str, limit: int, role: str | None = None) -> list[Person]:
         """List up to *limit* people of an organization, in the order in which they came, from *after* on."""
         where: dict[str, Any] = {"org_id": {"$eq": org_id}, "_id": {"$gt": after}}

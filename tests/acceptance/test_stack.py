@@ -141,9 +141,34 @@ def test_metrics_count_over_all_processes(client: httpx.Client, running: Running
     assert 'kind="organizations.provision",outcome="succeeded"' in text
 
 
+def test_one_tenants_words_show_nowhere_to_another(
+    client: httpx.Client, running: Running, services: Services
+) -> None:
+    """What one says in its data, names and keys is in no log line, metric or Flower page."""
+    canary = "kolibri-2718"
+    rows = f"message,customer_id\n{canary} wrote this,{canary}\n,{canary}\n".encode()
+    job = client.post(
+        "/v1/tickets/imports", files={"file": (f"{canary}.csv", rows)}, data={"source": canary}
+    ).json()
+    follow(client, job["id"])
+    client.post("/v1/users", json={"email": f"{canary}@acme.example", "name": canary})
+    client.post("/v1/api-keys", json={"name": canary, "scopes": ["jobs:read"]})
+    client.get(f"/v1/tickets?source_id={canary}")
+    client.get(f"/v1/{canary}")
+
+    places = {
+        "the logs": "\n".join(running.lines),
+        "Flower": everything_in_flower(running),
+        "metrics": httpx.get(f"http://127.0.0.1:{running.stack.settings.metrics_port}/metrics").text,
+        "Redis": str(everything_in_redis(services)),
+    }
+
+    assert [place for place, text in places.items() if canary in text] == []
+
+
 def test_no_secret_is_kept_or_said_in_clear(client: httpx.Client, running: Running, services: Services) -> None:
     token = client.headers["Authorization"].removeprefix("Bearer ")
-    secrets = [PASSWORD, token, OPERATOR_PASSWORD]
+    secrets = [PASSWORD, token, OPERATOR_PASSWORD, *every_secret(client)]
 
     places = {
         "MongoDB": json.dumps([str(document) for document in everything_in_mongo(services)]),
@@ -156,6 +181,26 @@ def test_no_secret_is_kept_or_said_in_clear(client: httpx.Client, running: Runni
         f"{secret[:12]}... in {place}" for place, text in places.items() for secret in secrets if secret in text
     ]
     assert found == []
+
+
+def every_secret(client: httpx.Client) -> list[str]:
+    """Make and use every secret that the API shows or takes, and return them."""
+    headers = {"Idempotency-Key": "secrets"}
+    invited = client.post("/v1/users", json={"email": "bob@acme.example"}, headers=headers).json()
+    chosen = "chosen by bob: goldammer-0815"
+    joined = client.post(
+        "/v1/auth/password", json={"token": invited["invitation"]["token"], "password": chosen}
+    ).json()
+    own = {"Authorization": f"Bearer {joined['access_token']}"}
+    changed = "changed by bob: zaunkoenig-1234"
+    both = {"current_password": chosen, "new_password": changed}
+    assert client.post(f"/v1/users/{invited['id']}/password", json=both, headers=own).status_code == 204
+    refreshed = client.post("/v1/auth/refresh", json={"refresh_token": joined["refresh_token"]}).json()
+    reset = client.post(f"/v1/users/{invited['id']}/password", json={}).json()["reset"]["token"]
+    key = client.post("/v1/api-keys", json={"name": "k", "scopes": ["jobs:read"]}, headers=headers).json()["token"]
+    assert client.get("/v1/jobs", headers={"Authorization": f"Bearer {key}"}).status_code == 200
+    pairs = [one[name] for one in (joined, refreshed) for name in ("access_token", "refresh_token")]
+    return [chosen, changed, reset, invited["invitation"]["token"], key, *pairs]
 
 
 def everything_in_mongo(services: Services) -> list[dict[str, Any]]:

@@ -377,10 +377,11 @@ def effects_of(job: Job) -> int:
 
 
 def command_of(name: str, slots: int) -> tuple[str, ...]:
-    """Return the command of a worker for the tickets' queue, or of a sweeper."""
+    """Return the command of a worker for the tickets' queue, of an organizer for that one's, or of a sweeper."""
     if name.startswith("sweeper"):
         return (sys.executable, "-m", "workers.sweeper")
-    options = ("-Q", f"fairway.{QUEUE}", "-c", str(slots), "-n", f"{name}@%h", "-E")
+    queue = "organizations" if name.startswith("organizer") else QUEUE
+    options = ("-Q", f"fairway.{queue}", "-c", str(slots), "-n", f"{name}@%h", "-E")
     celery = (sys.executable, "-m", "celery", "-q", "-A", "workers.app", "worker")
     return (*celery, *options, "--without-mingle", "--without-gossip")
 

@@ -4,7 +4,7 @@ import base64
 import hmac
 import json
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -265,6 +265,70 @@ def test_a_token_that_was_tampered_with_does_not_hold(
     with pytest.raises(Unauthenticated) as caught:
         tokens.verify(forge(head, payload, signature))
     assert payload not in caught.value.detail
+
+
+ORDER = 2**252 + 27742317777372353535851937790883648493
+"""Of the group in which Ed25519 signs (RFC 8032, 5.1)."""
+FIELD = 2**255 - 19
+SMALL_ORDER_POINTS = (
+    bytes(32),
+    (1).to_bytes(32, "little"),
+    (FIELD - 1).to_bytes(32, "little"),
+    FIELD.to_bytes(32, "little"),
+    (FIELD + 1).to_bytes(32, "little"),
+    b"\xff" * 32,
+)
+
+
+def signatures(good: bytes) -> Iterator[bytes]:
+    """Go through signatures that are near a good one, or weak in a known way; none of them is one."""
+    first, second = good[:32], good[32:]
+    for bit in range(512):
+        flipped = bytearray(good)
+        flipped[bit // 8] ^= 1 << (bit % 8)
+        yield bytes(flipped)
+    scalar = int.from_bytes(second, "little")
+    for times in range(1, 16):  # the same scalar, not reduced
+        if scalar + times * ORDER < 2**256:
+            yield first + (scalar + times * ORDER).to_bytes(32, "little")
+    yield first + ((ORDER - scalar) % ORDER).to_bytes(32, "little")
+    yield second + first
+    for point in SMALL_ORDER_POINTS:
+        for half in (bytes(32), second, ORDER.to_bytes(32, "little"), b"\xff" * 32):
+            yield point + half
+    for length in (0, 1, 31, 32, 33, 63):
+        yield good[:length]
+    for more in (b"\0", b"\xff", good):
+        yield good + more
+        yield more + good
+    yield good[::-1]
+    yield bytes(64)
+
+
+def test_no_signature_but_the_one_holds(tokens: Tokens) -> None:
+    head, payload, signature = issue(tokens).split(".")
+    good = base64.urlsafe_b64decode(signature + "==")
+    tried = 0
+
+    for forged in signatures(good):
+        with pytest.raises(Unauthenticated):
+            tokens.verify(f"{head}.{payload}.{segment(forged)}")
+        tried += 1
+
+    assert tokens.verify(f"{head}.{payload}.{signature}").org_id == ORG
+    print(f"{tried} signatures refused")
+    assert tried > 550
+
+
+def test_a_claim_that_stands_twice_is_never_ours(tokens: Tokens) -> None:
+    """Only we sign, and we never write a claim twice; whoever adds one breaks the signature."""
+    head, payload, signature = issue(tokens).split(".")
+    said = base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)).decode()
+
+    for claim in (f'"org": "{new_id()}"', f'"sub": "{new_id()}"', '"role": "operator"', '"sid": "other"'):
+        for twice in (said[:-1] + f", {claim}}}", "{" + f"{claim}, " + said[1:]):
+            with pytest.raises(Unauthenticated):
+                tokens.verify(f"{head}.{segment(twice.encode())}.{signature}")
 
 
 def test_signed_payloads_that_are_no_claims_do_not_hold(tokens: Tokens) -> None:

@@ -124,6 +124,25 @@ def test_every_public_method_has_its_cases() -> None:
     assert public == {*READS, *WRITES}
 
 
+def test_every_method_of_pymongo_is_given_safely_or_refused(pool: Pool) -> None:
+    """Walk all that a collection of pymongo's can do, so that what a newer one brings is refused, too."""
+    everything = {name for name in dir(Collection) if not name.startswith("_")}
+    given = {name for name in everything if hasattr(pool.mine, name)}
+    refused = everything - given
+
+    assert given == {*READS, *WRITES} - OURS_ALONE
+    for name in refused:
+        with pytest.raises(AttributeError):
+            getattr(pool.mine, name)
+    with pytest.raises(TypeError):  # a collection of pymongo's makes others, of any name
+        pool.mine["any_name"]  # type: ignore[index]
+    forms = len(calls_with_a_filter()) * len(list(hostile.filters(pool.us, pool.them, pool.their_ids[0]))) * 2
+    print(f"{len(everything)} methods: {len(given)} given with {forms} hostile calls, {len(refused)} refused")
+
+
+OURS_ALONE = {"update_each"}
+
+
 @pytest.mark.parametrize("call", calls_with_a_filter())
 def test_no_filter_reaches_the_other_organization(pool: Pool, call: Call) -> None:
     before, collections = pool.theirs(), pool.collections()

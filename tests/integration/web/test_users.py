@@ -293,6 +293,34 @@ def test_operators_make_operators_and_no_admins(operator: Member, services: Serv
     assert {one.role for one in services.people.page(PLATFORM, after="", limit=10)} == {"operator"}
 
 
+def test_an_operator_helps_a_last_admin_who_forgot_the_password(
+    admin: Member, operator: Member, anonymous: FlaskClient, services: Services
+) -> None:
+    path = f"/v1/operations/users/{admin.user_id}/password"
+    problem_of(admin("POST", path), 403)
+
+    reset = made(operator("POST", path), 200)["reset"]
+    made(anonymous.post("/v1/auth/password", json={"token": reset["token"], "password": PASSWORD}), 200)
+
+    email = services.people.get(admin.org_id, admin.user_id).email
+    assert sign_in(anonymous, services, admin.org_id, email).status_code == 200
+    assert services.audit.page(limit=1)[0]["action"] == "user.reset"
+    problem_of(operator("POST", f"/v1/operations/users/{new_id()}/password"), 404)
+
+
+def test_people_of_all_organizations_are_found_by_domain(
+    admin: Member, stranger: Member, operator: Member
+) -> None:
+    for who in (admin, stranger):
+        made(who("POST", "/v1/users", json={"email": "bob@Where.example"}))
+
+    found = operator("GET", "/v1/operations/users?email_domain=where.EXAMPLE").json["items"]
+
+    assert {one["org_id"] for one in found} == {admin.org_id, stranger.org_id}
+    assert operator("GET", "/v1/operations/users?email_domain=else.example").json["items"] == []
+    problem_of(admin("GET", "/v1/operations/users?email_domain=where.example"), 403)
+
+
 def test_lists_are_paged_and_filtered(admin: Member, services: Services) -> None:
     for _ in range(7):
         make_person(services, admin.org_id, "member")

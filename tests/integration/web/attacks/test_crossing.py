@@ -4,6 +4,7 @@ import re
 from typing import Any
 
 import pytest
+from prometheus_client import generate_latest
 from werkzeug.test import TestResponse
 
 from common.ids import new_id
@@ -71,6 +72,7 @@ def test_a_canary_shows_in_no_answer_to_another(
 
         assert CANARY not in answer.text, (method, path)
     assert CANARY not in capsys.readouterr().out
+    assert CANARY not in generate_latest().decode()
 
 
 @pytest.mark.parametrize("header", ["X-Tenant-Id", "X-Org-Id", "X-Organization", "X-Forwarded-User"])
@@ -122,7 +124,7 @@ def test_members_and_admins_may_do_nothing_of_an_operator(document: Document, ad
     tried = 0
     for method, path, operation in operations(document):
         if operation["tags"][0].startswith("Operators"):
-            sent = re.sub(r"{(job|org|key)_id}", new_id(), path).replace("{", "").replace("}", "")
+            sent = re.sub(r"{(job|org|key|user)_id}", new_id(), path).replace("{", "").replace("}", "")
             problem = problem_of(admin(method, sent, json={}), 403)
             assert problem["type"] == "/problems/forbidden", path
             tried += 1
