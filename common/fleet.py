@@ -148,6 +148,7 @@ def organization(services: Services, one: Organization) -> Shown:
         "slug": one.slug,
         "tier": one.tier,
         "isolation": one.placement.mode,
+        "state": one.state,
         "created_at": rfc3339(one.created_at),
         "waiting": waiting,
         "running": running,
@@ -157,7 +158,9 @@ def organization(services: Services, one: Organization) -> Shown:
 def set_tier(services: Services, actor: Actor, was: Organization, tier: Tier) -> Organization:
     """Give an organization another tier. Raises `Stale` if it is no longer as *was* says."""
     services.audit.note(actor, "organization.tier", f"{was.org_id} {was.tier} {tier}")
-    return services.steering.set_tier(was.org_id, tier, was=was)
+    changed = services.life.change(was, {"tier": tier}, by=actor.name)
+    services.steering.tier_changed(was.org_id, tier)
+    return changed
 
 
 def tiers(services: Services) -> list[Shown]:

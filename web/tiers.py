@@ -30,6 +30,7 @@ class OrganizationSchema(Shape):
     slug = ma.fields.String()
     tier = ma.fields.String()
     isolation = ma.fields.String()
+    state = ma.fields.String(metadata={"description": "active, deleted, or purging"})
     created_at = instant()
     waiting = ma.fields.Integer(metadata={"description": "its jobs that are queued or wait for a time"})
     running = ma.fields.Integer()
@@ -80,6 +81,7 @@ ORGANIZATION: dict[str, Any] = {
     "slug": "acme",
     "tier": "free",
     "isolation": "pooled",
+    "state": "active",
     "created_at": "2026-01-31T09:30:00.000Z",
     "waiting": 12,
     "running": 2,

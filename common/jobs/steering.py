@@ -18,7 +18,7 @@ from common.jobs.kind import KINDS, discover, queues
 from common.jobs.lanes import Lanes
 from common.metrics import SWALLOWED
 from common.tenancy.control import ControlPlane
-from common.tenancy.registry import Organization, Registry
+from common.tenancy.registry import Registry
 from common.tenancy.tiers import PLATFORM_TIER, Allowance, Tier, Tiers
 
 What = Literal["queue", "kind", "organization"]
@@ -71,14 +71,9 @@ class Steering:
             raise NotFound(f"No {what} of that name is paused.")
         self._soon(lambda: self._apply(what, name))
 
-    def set_tier(self, org_id: OrgId, tier: Tier, *, was: Organization) -> Organization:
-        """Give an organization another tier, at once for its jobs and within seconds for its requests.
-
-        Raises `NotFound`, or `Stale` if it is no longer as *was* says.
-        """
-        changed = self._registry.set_tier(org_id, tier, was=was)
+    def tier_changed(self, org_id: OrgId, tier: Tier) -> None:
+        """Bring an organization's other tier, which is written, to the lanes: at once, or with the next sweep."""
         self._soon(lambda: self._lanes.replace(org_id, queues(), tier=tier))
-        return changed
 
     def change_tier(self, tier: str, changes: Mapping[str, int], *, was: int | None = None) -> Allowance:
         """Change the table of tiers. Raises like `Tiers.change`."""

@@ -30,8 +30,6 @@ from common.tenancy.changes import Change, Changes
 from common.tenancy.control import ControlPlane
 from common.tenancy.registry import Organization, Registry
 
-PLAIN_FIELDS = ("name", "settings")
-
 
 @dataclass(frozen=True)
 class Deletion:
@@ -63,7 +61,7 @@ class Life:
         self._kept_for = kept_for
 
     def change(self, was: Organization, fields: Mapping[str, Any], *, by: str) -> Organization:
-        """Give an organization another *name*, *slug* or *settings*; the old slug is nobody else's for a day.
+        """Give an organization another *name*, *slug*, *settings* or *tier*; its old slug is kept for a day.
 
         Raises `Stale` if it is not as it *was*, `Conflict` for a slug that can't be had.
         """

@@ -231,11 +231,15 @@ class People:
         )
 
     def change(self, was: Person, fields: Mapping[str, Any], *, by: str) -> Person:
-        """Give a person other *fields* (name, role, state). Raises `Stale`, or `Conflict` for the last admin."""
+        """Give a person other *fields* (name, role, state). Raises `Stale`, or `Conflict` for the last admin.
+
+        Who is disabled has no session left when they are let in again.
+        """
+        ends = {"epoch": was.epoch + 1} if fields.get("state") == "disabled" else {}
 
         def work(change: Change) -> None:
             self._tell(change, was.org_id, "UserUpdated", by, was.user_id, fields=sorted(fields))
-            self._set(change, was, fields)
+            self._set(change, was, {**fields, **ends})
             self._bound_admins(change, was.org_id, was.role)
             self._bound_admins(change, was.org_id, fields.get("role", was.role))
 

@@ -27,6 +27,8 @@ from common.tenancy.control import ControlPlane
 
 LASTS = timedelta(days=30)
 GRACE = timedelta(seconds=10)
+SESSIONS_MOST = 100
+"""Sessions that a person has at most; whoever signs in once more ends the oldest."""
 _SECRET_BYTES = 32
 _TOKEN = re.compile(r"fwr_([0-9a-f-]{36})\.([0-9]{1,9})\.([A-Za-z0-9_-]{43})\Z")
 _REFUSED = "This refresh token does not hold. Sign in again."
@@ -72,6 +74,7 @@ class Sessions:
             self._control.transaction(lambda session: self._note_admin(session, person, document))
         else:
             self._sessions.insert_one(document)
+        self._end_oldest(person)
         return self._granted(person, session_id, _token(secret, session_id, 1))
 
     def refresh(self, token: str) -> Granted:
@@ -169,6 +172,12 @@ class Sessions:
         append(
             self._control, session, self._clock, person.org_id, "AdminLoggedIn", actor=person.user_id, data=data
         )
+
+    def _end_oldest(self, person: Person) -> None:
+        """End the oldest sessions of a person who has more than may be."""
+        mine = {"org_id": person.org_id, "user_id": person.user_id}
+        for one in self._sessions.find(mine, {"_id": 1}).sort("_id", -1).skip(SESSIONS_MOST):
+            self._end(one["_id"])
 
     def _read(self, token: str) -> tuple[Any, int, bytes]:
         parts = _TOKEN.match(token)

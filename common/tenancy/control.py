@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 import pymongo
-from pymongo import ASCENDING, IndexModel, MongoClient, ReturnDocument
+from pymongo import ASCENDING, DESCENDING, IndexModel, MongoClient, ReturnDocument
 from pymongo.client_session import ClientSession
 from pymongo.collection import Collection
 from pymongo.errors import OperationFailure, PyMongoError
@@ -28,7 +28,7 @@ _OWN_INDEXES: Mapping[str, Sequence[IndexModel]] = {
         IndexModel([("email_domain", ASCENDING), ("_id", ASCENDING)], name="email_domain"),
     ),
     "sessions": (
-        IndexModel([("org_id", ASCENDING), ("user_id", ASCENDING)], name="person"),
+        IndexModel([("org_id", ASCENDING), ("user_id", ASCENDING), ("_id", DESCENDING)], name="person"),
         IndexModel([("expires_at", ASCENDING)], expireAfterSeconds=0, name="expiry"),
     ),
     "api_keys": (IndexModel([("org_id", ASCENDING), ("_id", ASCENDING)], name="org"),),

@@ -77,11 +77,8 @@ class Registry:
         """Return the organization, also a deleted one; *fresh* as it is now. Raises `NotFound`."""
         if not is_id(org_id):
             raise NotFound(ABSENT)
-        if fresh:
-            known = self._load(org_id)
-            found = read_organization(known.value) if known is not None else None
-        else:
-            found = self._remembered.get(key_of(org_id), lambda: self._load(org_id), read_organization)
+        key = key_of(org_id)
+        found = self._remembered.get(key, lambda: self._load(org_id), read_organization, fresh=fresh)
         if found is None:
             raise NotFound(ABSENT)
         return found
@@ -93,14 +90,10 @@ class Registry:
         same = {"_id": was.org_id, "revision": {"$in": [was.revision or None, was.revision]}}
         update = {"$set": {**fields, "revision": was.revision + 1}, "$unset": dict.fromkeys(unset, "")}
         if not self._organizations.update_one(same, update, session=change.session).matched_count:
+            if self._organizations.find_one({"_id": was.org_id}, {"_id": 1}, session=change.session) is None:
+                raise NotFound(ABSENT)
             raise Stale("The organization has changed since you read it. Read it again.")
         change.note(key_of(was.org_id), was.revision + 1)
-
-    def set_tier(self, org_id: OrgId, tier: Tier, *, was: Organization) -> Organization:
-        """Give it another tier. Raises `NotFound`, or `Stale` if it is no longer as *was* says."""
-        self.get(org_id, fresh=True)
-        self._remembered.changes.transact(lambda change: self.change(change, was, {"tier": tier}))
-        return self.get(org_id, fresh=True)
 
     def search(self, words: str, *, after: str, limit: int) -> list[Organization]:
         """List up to *limit* organizations whose name or slug contains *words*, by id, from *after* on."""

@@ -36,18 +36,24 @@ class Remembered:
         changes.when_changed(self._drop)
 
     def get(
-        self, key: str, load: Callable[[], Versioned | None], read: Callable[[Mapping[str, Any]], T]
+        self,
+        key: str,
+        load: Callable[[], Versioned | None],
+        read: Callable[[Mapping[str, Any]], T],
+        *,
+        fresh: bool = False,
     ) -> T | None:
         """Return the thing of *key*, or `None` if there is none, which is not remembered.
 
-        *load* reads it from MongoDB as plain JSON, *read* makes the thing of that. Raises what *load* raises.
+        *load* reads it from MongoDB as plain JSON, *read* makes the thing of that; *fresh* asks MongoDB in any
+        case. Raises what *load* raises.
         """
         now, is_fresh = time.monotonic(), self.changes.is_fresh
         known = self._entries.get(key)
-        if known is not None and now - known.read_at < (TTL_S if is_fresh else ALONE_S):
+        if known is not None and not fresh and now - known.read_at < (TTL_S if is_fresh else ALONE_S):
             return known.thing  # type: ignore[no-any-return]
         shared = self._cache if is_fresh else None
-        found = shared.get(key) if shared is not None else None
+        found = shared.get(key) if shared is not None and not fresh else None
         if found is None or found.version < self.changes.least(key):
             found = load()
             if found is None:

@@ -9,6 +9,7 @@ from functools import wraps
 from typing import Any, TypeVar
 
 from flask import current_app, g, request
+from pymongo.errors import PyMongoError
 
 from common.audit import Actor
 from common.caller import Caller, Role
@@ -73,7 +74,7 @@ def lasting() -> Callable[[], bool]:
     def holds() -> bool:
         try:
             _stands_for(made, token)
-        except Unauthenticated:
+        except (Unauthenticated, PyMongoError):  # who can't be asked about is not let on
             return False
         return True
 

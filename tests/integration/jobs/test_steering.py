@@ -7,16 +7,24 @@ import pytest
 from common.probe.be_quick import BeQuick
 from pymongo.errors import ServerSelectionTimeoutError
 
+from common import fleet
+from common.audit import Actor
 from common.caller import Caller
 from common.config import Settings
 from common.errors import NotFound, Stale, TooMany
 from common.ids import PLATFORM, OrgId, new_id
 from common.jobs.sweep import Sweep
 from common.services import Services
-from common.tenancy.tiers import DEFAULTS, PLATFORM_TIER
+from common.tenancy.registry import Organization
+from common.tenancy.tiers import DEFAULTS, PLATFORM_TIER, Tier
 from tests.integration.conftest import Slot, caller_of, make_organization
 
 QUEUE = "tickets"
+
+
+def give(services: Services, was: Organization, tier: Tier) -> None:
+    """Give an organization another tier, as an operator does."""
+    fleet.set_tier(services, Actor("test", "test"), was, tier)
 
 
 @pytest.fixture
@@ -54,7 +62,7 @@ def test_a_tier_given_without_redis_holds_after_the_next_sweep(
     services.submit(caller, BeQuick())
     was = services.registry.get(caller.org_id)
 
-    without_redis.steering.set_tier(caller.org_id, "enterprise", was=was)
+    give(without_redis, was, "enterprise")
     services.registry.get(caller.org_id, fresh=True)
     sweep.once()
 
@@ -63,13 +71,13 @@ def test_a_tier_given_without_redis_holds_after_the_next_sweep(
 
 def test_a_tier_is_not_given_to_what_has_changed_or_is_not_there(services: Services, caller: Caller) -> None:
     was = services.registry.get(caller.org_id)
-    services.steering.set_tier(caller.org_id, "standard", was=was)
+    give(services, was, "standard")
 
     with pytest.raises(Stale):
-        services.steering.set_tier(caller.org_id, "enterprise", was=was)
+        give(services, was, "enterprise")
     services.control.organizations.delete_many({})
     with pytest.raises(NotFound):
-        services.steering.set_tier(caller.org_id, "enterprise", was=was)
+        give(services, was, "enterprise")
 
 
 def test_pausing_twice_is_one_pause(services: Services) -> None:

@@ -16,7 +16,7 @@ from common.ids import OrgId, new_id
 from common.jobs.live import COUNTS_S, GAP_S, STREAMS_MOST, Live
 from common.jobs.record import JobRecord
 from common.services import Services
-from tests.integration.conftest import Slot, caller_of, token_of
+from tests.integration.conftest import Slot, caller_of, make_person, token_of
 from tests.integration.web.conftest import Member, problem_of
 from web.app import create_app
 
@@ -356,3 +356,25 @@ def test_a_process_that_stops_lets_its_streams_go(
 
     assert watching.is_over.wait(WITHIN_S)
     assert watching.states == ["queued"]
+
+
+def test_a_stream_and_a_long_poll_end_with_their_session(
+    admin: Member, job: JobRecord, services: Services
+) -> None:
+    watching = Watching(admin, job.id)
+    watching.until(len)
+    polled: list[int] = []
+    poll = threading.Thread(target=lambda: polled.append(admin("GET", f"/v1/jobs/{job.id}?wait=3").status_code))
+    poll.start()
+
+    services.people.change(
+        services.people.get(admin.org_id, make_person(services, admin.org_id).user_id), {"name": "x"}, by="test"
+    )
+    assert not watching.is_over.is_set()
+    began = time.monotonic()
+    services.sessions.end_all(admin.org_id, admin.user_id)
+
+    assert watching.is_over.wait(5)
+    print(f"a stream ended {time.monotonic() - began:.1f} s after its session")
+    poll.join(10)
+    assert polled == [401]

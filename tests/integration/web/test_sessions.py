@@ -255,6 +255,28 @@ def test_a_removed_person_and_a_deleted_organization_are_out(
     problem_of(anonymous.post("/v1/auth/token", json=asked), 401)
 
 
+def test_a_person_has_so_many_sessions_and_the_oldest_ends(
+    services: Services, ada: Person, signed_in: Json, anonymous: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sessions, "SESSIONS_MOST", 3)
+
+    later = [services.sessions.begin(ada).access_token for _ in range(3)]
+
+    assert look(anonymous, signed_in["access_token"]) == 401
+    assert [look(anonymous, one) for one in later] == [200, 200, 200]
+
+
+def test_who_was_disabled_signs_in_anew(
+    services: Services, ada: Person, signed_in: Json, anonymous: FlaskClient
+) -> None:
+    make_person(services, ada.org_id)
+    for state in ("disabled", "active"):
+        services.people.change(services.people.get(ada.org_id, ada.user_id), {"state": state}, by="test")
+
+    assert look(anonymous, signed_in["access_token"]) == 401
+    problem_of(refreshed(anonymous, signed_in["refresh_token"]), 401)
+
+
 def test_a_hash_of_older_settings_is_made_anew_when_its_owner_signs_in(
     services: Services, org_id: OrgId, anonymous: FlaskClient, slug: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
