@@ -16,7 +16,7 @@ from flask import Flask
 
 from common.ids import OrgId
 from common.services import Services
-from tests.integration.conftest import Slot, caller_of, token_of
+from tests.integration.conftest import Slot, caller_of, make_person, token_of
 from tests.integration.web.conftest import app  # noqa: F401 (a fixture)
 
 PASSWORD = "a good password"
@@ -319,3 +319,69 @@ def test_who_signs_in_keeps_the_token_where_nobody_else_reads(run: Run, working:
     assert credentials._file().stat().st_mode & 0o077 == 0
     assert run("jobs").exit_code == 0
     del working
+
+
+def test_people_keys_and_organizations_from_a_program(
+    fairway: Fairway, wire: httpx.WSGITransport, working: Working, tmp_path: Path, org_id: OrgId
+) -> None:
+    user, invitation = fairway.add_user("bob@acme.example", name="Bob")
+    assert invitation is not None
+    with Fairway("http://test", transport=wire) as nobody:
+        tokens = nobody.set_password(invitation.token, PASSWORD)
+        again = nobody.refresh(tokens.refresh_token)
+        assert nobody.organization(org_id).tier is None
+    with Fairway("http://test", token=again.access_token, transport=wire) as bob:
+        bob.change_password(user.id, current=PASSWORD, new="another long password")
+        assert bob.user(user.id).state == "active"
+        bob.sign_out()
+        with pytest.raises(Problem):
+            bob.user(user.id)
+    assert fairway.change_user(user.id, role="admin").role == "admin"
+    assert fairway.reset_password(user.id).token
+    fairway.remove_user(user.id)
+    assert user.id not in {one.id for one in fairway.users()}
+
+    key, token = fairway.make_api_key("nightly", ["jobs:read"])
+    with Fairway("http://test", token=token, transport=wire) as machine:
+        assert list(machine.jobs()) == []
+    assert fairway.api_key(key.id) in list(fairway.api_keys())
+    fairway.revoke_api_key(key.id)
+
+    changed = fairway.change_organization(org_id, name="Acme GmbH", slug="acme-gmbh")
+    assert fairway.organization(slug="acme-gmbh") == changed
+    archive = fairway.wait(fairway.export().id, within_s=20).result["archive_id"]
+    file = tmp_path / "archive.zip"
+    fairway.download_archive(archive, file)
+    assert file.stat().st_size == fairway.archive(archive).size_bytes
+    assert fairway.wait(fairway.restore_archive(file).id, within_s=20).state == "succeeded"
+    assert [one.id for one in fairway.archives()] == [archive]
+    fairway.delete_archive(archive)
+    told = [one.type for one in fairway.happenings()]
+    assert {"UserInvited", "UserRemoved", "ApiKeyCreated", "OrganizationUpdated"} <= set(told)
+
+    deleted = fairway.delete_organization(org_id)
+    with Fairway("http://test", token=deleted.job_token, transport=wire) as reader:
+        assert reader.wait(deleted.job.id, within_s=30).state == "succeeded"
+    with Fairway("http://test", transport=wire) as nobody, pytest.raises(Problem):
+        nobody.restore_organization(org_id, email="x@acme.example", password=PASSWORD)
+    del working
+
+
+def test_the_command_line_renews_what_it_keeps_and_signs_out(
+    run: Run, services: Services, org_id: OrgId, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    granted = services.sessions.begin(make_person(services, org_id))
+    credentials.keep(credentials.Credentials("http://test", "over", granted.refresh_token))
+
+    assert run("users").exit_code == 0
+    kept = credentials.load()
+    assert kept is not None
+    assert kept.refresh_token != granted.refresh_token
+    invited = run("--json", "invite", "bob@acme.example")
+    token = printed(invited)[0]["token"]
+    assert run("api-key", "nightly", "--scope", "jobs:read").output.strip().splitlines()[-1].startswith("fwk_")
+    assert run("sign-out").exit_code == 0
+    assert run("users").exit_code == 3
+    assert run("join", token, input=f"{PASSWORD}\n{PASSWORD}\n").exit_code == 0
+    assert run("users").exit_code == 0
+    del monkeypatch
