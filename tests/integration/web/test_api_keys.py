@@ -153,3 +153,23 @@ def test_what_happens_to_keys_is_told_without_them(admin: Member) -> None:
     assert [one["data"] for one in found] == [{"api_key_id": key["id"]}] * 2
     page = admin("GET", f"/v1/events?after={found[0]['number']}").json["items"]
     assert [one["type"] for one in page] == ["ApiKeyRevoked"]
+
+
+def test_two_thousand_wrong_keys_from_one_address_are_limited_and_the_right_one_still_works_elsewhere(
+    admin: Member, settings: Settings
+) -> None:
+    token = make(admin)["token"]
+    limited = Services(settings.model_copy(update={"rate_limits": "on"}))
+    client = create_app(limited).test_client()
+
+    def wrong(number: int) -> int:
+        forged = f"fwk_{admin.user_id}_{number:043d}"
+        headers = {"Authorization": f"Bearer {forged}"}
+        return client.get("/v1/jobs", headers=headers, environ_base={"REMOTE_ADDR": "203.0.113.9"}).status_code
+
+    statuses = [wrong(number) for number in range(2_000)]
+
+    assert set(statuses) == {401, 429}
+    assert statuses.count(401) <= settings.address_requests_per_minute * 2
+    assert ask(client, token).status_code == 200
+    limited.close()
