@@ -208,9 +208,13 @@ class Checker:
         return max(of_hit) if of_hit else min(first.values(), default=None)
 
     def _marks(self) -> list[dict[str, Any]]:
+        """Read the effects of all organizations, wherever they are placed."""
         found = list[dict[str, Any]]()
+        dedicated = self.control.organizations.find({"placement.mode": "dedicated"}, {"_id": 1})
+        names = [MARKS.name, *(f"{MARKS.name}.{one['_id']}" for one in dedicated)]
         for database in self._services.settings.data_databases:
-            found += self._jobs.database.client[database][MARKS.name].find()
+            for name in names:
+                found += self._jobs.database.client[database][name].find()
         return found
 
 
