@@ -10,6 +10,7 @@ from common import logs, metrics, tracing
 from common.config import Settings, current
 from common.errors import Misconfigured
 from common.organizations.operator_account import ensure_operator
+from common.organizations.passwords import share_cores
 from common.services import Services
 from web.app import create_app
 from web.contract import stopping
@@ -24,6 +25,7 @@ def application() -> Flask:
     settings = current()
     _log_through(settings)
     stopping.notice()
+    share_cores(settings.http_workers)
     tracing.start("api")
     services = Services(settings, process="api")
     services.figures.start()

@@ -1,24 +1,29 @@
 """Passwords: argon2id, at most as many at once as cores, so that hashing never starves other requests."""
 
 import os
-import threading
 import unicodedata
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
-from common.errors import Unavailable
+from common.organizations.hashing import Hashing, cores
 
 MIN_CHARS = 8
 MAX_CHARS = 256
-PATIENCE_S = 2.0
-"""How long one waits for its turn: a few people at once are no reason to send anybody away."""
 
 _hasher = PasswordHasher()
-_places = threading.BoundedSemaphore(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 2)
+_hashing = Hashing(cores())
 _nobody: list[str] = []
+
+
+def share_cores(processes: int) -> None:
+    """Hash as many passwords at once as this process has cores, where so many *processes* share them."""
+    global _hashing  # noqa: PLW0603 (threads do not outlive a fork: each process makes its own)
+    _hashing = Hashing(max(1, cores() // processes))
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=lambda: share_cores(1))
 
 
 def hash_password(password: str) -> str:
@@ -30,8 +35,7 @@ def hash_password(password: str) -> str:
     if not MIN_CHARS <= len(password) <= MAX_CHARS:
         raise ValueError(f"A password has {MIN_CHARS} to {MAX_CHARS} characters.")
     typed = _bytes(password)
-    with _place():
-        return _hasher.hash(typed)
+    return _hashing.do(lambda: _hasher.hash(typed))
 
 
 def verify_password(stored: str | None, password: str) -> bool:
@@ -43,13 +47,16 @@ def verify_password(stored: str | None, password: str) -> bool:
     if len(password) > MAX_CHARS:
         raise ValueError(f"A password has at most {MAX_CHARS} characters.")
     typed = _bytes(password)
-    with _place():
-        nobody = _hash_of_nobody()  # asked for also where it is not needed: the first time it costs as much again
-        try:
-            _hasher.verify(stored if stored is not None else nobody, typed)
-        except (VerificationError, InvalidHashError):
-            return False
-        return stored is not None
+    return _hashing.do(lambda: _matches(stored, typed))
+
+
+def _matches(stored: str | None, typed: bytes) -> bool:
+    nobody = _hash_of_nobody()  # asked for also where it is not needed: the first time it costs as much again
+    try:
+        _hasher.verify(stored if stored is not None else nobody, typed)
+    except (VerificationError, InvalidHashError):
+        return False
+    return stored is not None
 
 
 def is_outdated(stored: str) -> bool:
@@ -63,16 +70,6 @@ def is_outdated(stored: str) -> bool:
 def _bytes(password: str) -> bytes:
     """Write *password* as its composed characters: keyboards differ in how they send the same ones."""
     return unicodedata.normalize("NFC", password).encode("utf-8")
-
-
-@contextmanager
-def _place() -> Iterator[None]:
-    if not _places.acquire(timeout=PATIENCE_S):
-        raise Unavailable("Too many are signing in at this moment. Try again shortly.", retry_after_s=1)
-    try:
-        yield
-    finally:
-        _places.release()
 
 
 def _hash_of_nobody() -> str:

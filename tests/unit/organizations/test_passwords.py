@@ -1,12 +1,15 @@
 """Passwords: what can be one, and how many are hashed at once."""
 
+import os
+import sys
 import threading
 import time
 
 import pytest
 
 from common.errors import Unavailable
-from common.organizations import passwords
+from common.organizations import hashing, passwords
+from common.organizations.hashing import Hashing
 from common.organizations.passwords import MAX_CHARS, MIN_CHARS, hash_password, verify_password
 
 
@@ -70,26 +73,57 @@ def test_the_hash_of_nobody_is_as_dear_as_a_new_one() -> None:
 
 
 def test_more_at_once_than_cores_are_told_to_come_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(passwords, "_places", threading.BoundedSemaphore(1))
+    one, may_end, begun = Hashing(1), threading.Event(), threading.Event()
+    monkeypatch.setattr(passwords, "_hashing", one)
+    monkeypatch.setattr(hashing, "PATIENCE_S", 0.05)
+    busy = threading.Thread(target=lambda: one.do(lambda: begun.set() or may_end.wait(10)))
+    busy.start()
+    assert begun.wait(5)
 
-    with passwords._place():
-        with pytest.raises(Unavailable) as caught:
-            hash_password("correct horse")
-        with pytest.raises(Unavailable):
-            verify_password(None, "correct horse")
+    with pytest.raises(Unavailable) as caught:
+        hash_password("correct horse")
+    with pytest.raises(Unavailable):
+        verify_password(None, "correct horse")
+    may_end.set()
+    busy.join(5)
 
     assert caught.value.retry_after_s >= 1
     assert hash_password("correct horse")
 
 
+def test_what_has_begun_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hashing, "PATIENCE_S", 0.001)
+
+    assert Hashing(1).do(lambda: threading.Event().wait(0.1) or "done") == "done"
+
+
 def test_a_place_is_free_again_after_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(passwords, "_places", threading.BoundedSemaphore(1))
+    monkeypatch.setattr(passwords, "_hashing", Hashing(1))
 
     for _ in range(3):
         assert not verify_password("broken", "correct horse")
     with pytest.raises(UnicodeEncodeError):
         hash_password("\ud800" * 10)
     assert hash_password("correct horse")
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="elsewhere a thread has no priority of its own")
+def test_hashing_yields_to_everybody_else() -> None:
+    here = os.getpriority(os.PRIO_PROCESS, 0)
+
+    there = Hashing(1).do(lambda: os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
+
+    assert there == here + hashing.YIELDING
+    assert os.getpriority(os.PRIO_PROCESS, threading.get_native_id()) == here
+
+
+def test_a_process_that_was_forked_hashes_too() -> None:
+    hash_password("correct horse")  # the threads of this process do not go along
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if verify_password(None, "x") is False else 1)
+
+    assert os.waitpid(child, 0)[1] == 0
 
 
 def _took_s(stored: str | None) -> float:
