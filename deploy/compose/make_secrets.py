@@ -28,9 +28,11 @@ BROKER_RIGHTS = {
     "flower": f"{EVENTS} {WORK} {NEVER}",
     "health": "resetkeys +ping",
 }
+# Who changes an organization or a person passes the word on; the API's processes listen.
+WORD = "&fairway:changes +publish +subscribe +unsubscribe"
 CACHE_RIGHTS = {
-    "api": f"~fairway:* {WORK} {NEVER}",
-    "worker": f"~fairway:* {WORK} {NEVER}",
+    "api": f"~fairway:* {WORD} {WORK} {NEVER}",
+    "worker": f"~fairway:* {WORD} {WORK} {NEVER}",
     "sweeper": f"~fairway:* {WORK} {NEVER}",
     "health": "resetkeys +ping",
 }

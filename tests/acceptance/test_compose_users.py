@@ -21,6 +21,8 @@ from common.coordination.lock import Lock
 from common.coordination.memory import MARK, RedisMemory
 from common.coordination.rate_limiter import RateLimiter, SlidingWindow, Turn
 from common.services import Services
+from common.tenancy.cache import Cache, Versioned
+from common.tenancy.changes import CHANNEL
 from deploy.compose.make_secrets import main as make_secrets
 from deploy.local.servers import Server, free_port, redis_server
 from deploy.local.supervisor import ROOT, Process, Supervisor
@@ -127,6 +129,24 @@ def test_each_service_coordinates_as_its_own_user(guarded_redis: Guarded, user: 
     assert isinstance(mark, bytes)
     assert not mark.startswith(b" ")  # the server's run is known, without which a restart would go unnoticed
     assert lock.reset("source") is None
+
+
+@pytest.mark.parametrize("user", ["api", "worker"])
+def test_the_word_of_a_change_is_passed_on(guarded_redis: Guarded, user: str) -> None:
+    cache, listening = Cache(guarded_redis.client(user)), guarded_redis.client("api").pubsub()
+    listening.subscribe(CHANNEL)
+    cache.put("a", Versioned(1, "before"))
+    assert cache.get("a") == Versioned(1, "before")
+
+    cache.forget({"a": 2}, CHANNEL)
+
+    assert cache.get("a") is None
+    ends_at, heard = time.monotonic() + 5, list[str]()
+    while "message" not in heard:
+        assert time.monotonic() < ends_at, heard
+        heard += [one["type"] for one in [listening.get_message(timeout=0.1)] if one is not None]
+    with pytest.raises(redis.exceptions.NoPermissionError):
+        guarded_redis.client(user).publish("other", "x")
 
 
 def test_nobody_gets_in_without_a_user(guarded: Guarded) -> None:
