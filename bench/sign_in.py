@@ -2,18 +2,14 @@
 
 import os
 import statistics
-import tempfile
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import httpx
 
-from bench.crowd import make_people
-from common.config import Settings
+from bench.crowd import for_crowds, make_people
 from common.organizations.passwords import hash_password, verify_password
-from deploy.local.servers import free_port
 from deploy.local.stack import Stack
 
 PEOPLE, LOOKERS = 8, 4
@@ -25,24 +21,8 @@ def main() -> None:
     """Measure and print."""
     hashed = hash_password(PASSWORD)
     alone = rate(lambda: verify_password(hashed, PASSWORD), threads=os.cpu_count() or 2)
-    with tempfile.TemporaryDirectory(prefix="fairway-sign-in-") as folder:
-        settings = Settings(
-            data_dir=Path(folder) / "data",
-            http_port=free_port(),
-            flower_port=free_port(),
-            metrics_port=free_port(),
-            log_level="WARNING",
-            address_requests_per_minute=1_000_000,
-            attempts_per_minute=1_000_000,
-            account_attempts_per_minute=1_000_000,
-        )
-        stack = Stack(settings, lambda *_: None)
-        stack.start()
-        try:
-            stack.wait_ready()
-            measure(stack, alone)
-        finally:
-            stack.stop()
+    with for_crowds() as (stack, _):
+        measure(stack, alone)
 
 
 def measure(stack: Stack, alone: float) -> None:

@@ -9,7 +9,7 @@ import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from common.caller import Role
 from common.clock import Clock
@@ -34,14 +34,7 @@ Scope = Literal[
     "organization:read",
     "organization:write",
 ]
-SCOPES: tuple[Scope, ...] = (
-    "jobs:read",
-    "jobs:write",
-    "tickets:read",
-    "tickets:write",
-    "organization:read",
-    "organization:write",
-)
+SCOPES: tuple[Scope, ...] = get_args(Scope)
 
 
 @dataclass(frozen=True)

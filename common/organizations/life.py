@@ -16,7 +16,7 @@ from pymongo.errors import DuplicateKeyError
 from common.caller import Caller
 from common.clock import Clock, rfc3339
 from common.errors import Conflict
-from common.events import append
+from common.events import EventType, append
 from common.ids import PLATFORM, JobId, new_id
 from common.jobs.idempotency import Once, look_up
 from common.jobs.kind import Job
@@ -76,15 +76,7 @@ class Life:
                 slugs.give_up(self._control, change.session, was.slug, was.org_id, now)
                 said["slug"] = {"old": was.slug, "new": slug}
             self._registry.change(change, was, fields)
-            append(
-                self._control,
-                change.session,
-                self._clock,
-                was.org_id,
-                "OrganizationUpdated",
-                actor=by,
-                data=said,
-            )
+            self._tell(change, was, "OrganizationUpdated", by, said)
 
         try:
             self._changes.transact(work)
@@ -109,15 +101,7 @@ class Life:
         def work(change: Change) -> None:
             self._registry.change(change, was, {"state": "deleted", "deletion": kept})
             said = {"purge_at": rfc3339(deletion.purge_at)}
-            append(
-                self._control,
-                change.session,
-                self._clock,
-                was.org_id,
-                "OrganizationDeleted",
-                actor=caller.user_id,
-                data=said,
-            )
+            self._tell(change, was, "OrganizationDeleted", caller.user_id, said)
             document = new_document(
                 platform,
                 purge,
@@ -150,19 +134,16 @@ class Life:
 
         def work(change: Change) -> None:
             self._registry.change(change, was, {"state": "active"}, unset=("deletion",))
-            append(
-                self._control,
-                change.session,
-                self._clock,
-                was.org_id,
-                "OrganizationRestored",
-                actor=caller.user_id,
-                data={},
-            )
+            self._tell(change, was, "OrganizationRestored", caller.user_id, {})
 
         record = self._accept(_for_platform(caller), RestoreOrganization(of_org=was.org_id), work, once)
         self._call_off(document.get("deletion", {}).get("deletion_id"))
         return record
+
+    def _tell(
+        self, change: Change, of: Organization, event: EventType, actor: str, data: Mapping[str, Any]
+    ) -> None:
+        append(self._control, change.session, self._clock, of.org_id, event, actor=actor, data=data)
 
     def _accept(
         self, platform: Caller, job: Job, work: Callable[[Change], None], once: Once | None = None
