@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from common.ids import JobId, OrgId
+from common.ids import PLATFORM, JobId, OrgId
 
 Role = Literal["operator", "admin", "member", "job"]
 
@@ -25,3 +25,11 @@ class Caller:
     expires_at: int | None = None
     session_id: str = ""
     scopes: frozenset[str] | None = None
+
+    @property
+    def party(self) -> str:
+        """Return whom requests and streams count for: the organization.
+
+        Who only reads one job of the platform's own, as a deletion, takes nothing from the operators.
+        """
+        return f"job:{self.only_job}" if self.role == "job" and self.org_id == PLATFORM else self.org_id

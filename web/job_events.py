@@ -16,7 +16,7 @@ from flask import Response, current_app, request
 
 from common.caller import Caller
 from common.errors import NotFound, Unavailable
-from common.ids import JobId
+from common.ids import JobId, OrgId
 from common.jobs.live import GAP_S
 from common.jobs.record import JobRecord, Progress
 from common.services import Services
@@ -133,7 +133,7 @@ class _Stream:
         self._asks_at = time.monotonic() + ASK_S
         self._is_open = True
         try:
-            self._subscription = reader.open(who.org_id, self._job_id, known=known.entry if known else None)
+            self._subscription = reader.open(OrgId(who.party), self._job_id, known=known.entry if known else None)
         except BaseException:
             waiting.rise()
             raise

@@ -133,7 +133,7 @@ def _count() -> None:
         return
     view = current_app.view_functions.get(request.endpoint or "")
     cost = 1 if getattr(view, "costs_a_tenth", False) else WHOLE
-    _take(f"organization:{caller.org_id}", policies_of(_allowance(caller)), cost)
+    _take(f"organization:{caller.party}", policies_of(_allowance(caller)), cost)
 
 
 def _take(key: str, policies: tuple[Policy, ...], cost: int) -> None:
@@ -178,4 +178,6 @@ def policies_of(allowance: Allowance) -> tuple[Policy, ...]:
 
 
 def _allowance(caller: Caller) -> Allowance:
+    if caller.party != caller.org_id:
+        return services().tiers["free"]
     return services().steering.allowance_of(caller.org_id)

@@ -11,7 +11,7 @@ from werkzeug.test import TestResponse
 from common.config import Settings, load
 from common.coordination.rate_limiter import RateLimiter
 from common.errors import Misconfigured, Unavailable
-from common.ids import OrgId, new_id
+from common.ids import PLATFORM, JobId, OrgId, new_id
 from common.services import Services
 from tests.integration.conftest import caller_of, make_organization, token_of
 from tests.integration.web.conftest import Member, problem_of
@@ -208,6 +208,28 @@ def test_the_token_of_a_sign_up_counts_like_a_free_organization(limited: Service
 
     assert answer.status_code == 404
     assert '"minute";q=100;w=60' in answer.headers["RateLimit-Policy"]
+
+
+def test_who_reads_one_job_of_the_platform_takes_nothing_from_the_operators(limited: Services, app: Flask) -> None:
+    job_id = JobId(new_id())
+    readers, operator = app.test_client(), token_of(limited, PLATFORM, "operator")
+
+    def left(token: str) -> str:
+        answer = readers.get(f"/v1/jobs/{job_id}", headers={"Authorization": f"Bearer {token}"})
+        return answer.headers["RateLimit"]
+
+    before = left(operator)
+    for _ in range(30):
+        left(limited.tokens.issue_job_token(PLATFORM, job_id))
+
+    assert (
+        '"minute";q=100;w=60'
+        in readers.get(
+            f"/v1/jobs/{job_id}",
+            headers={"Authorization": f"Bearer {limited.tokens.issue_job_token(PLATFORM, job_id)}"},
+        ).headers["RateLimit-Policy"]
+    )
+    assert left(operator).split(";")[1] == before.split(";")[1]
 
 
 def test_limits_that_are_off_count_nothing(services: Services, org_id: OrgId) -> None:
