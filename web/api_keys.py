@@ -51,6 +51,9 @@ class ApiKeySchema(Shape):
     created_by = ma.fields.String()
     created_at = instant()
     expires_at = instant(allow_none=True)
+    last_used_at = ma.fields.String(
+        allow_none=True, metadata={"format": "date-time", "description": "true to a minute"}
+    )
 
 
 class MadeApiKey(ApiKeySchema):
@@ -67,6 +70,7 @@ _EXAMPLE: dict[str, Any] = {
     "created_by": "01920f3c-8a4e-7b2f-8c1d-000000000001",
     "created_at": "2026-01-31T09:30:00.000Z",
     "expires_at": None,
+    "last_used_at": None,
 }
 
 
@@ -145,4 +149,5 @@ def _shown(key: ApiKey) -> dict[str, Any]:
         "created_by": key.created_by,
         "created_at": rfc3339(key.created_at),
         "expires_at": rfc3339(key.expires_at) if key.expires_at is not None else None,
+        "last_used_at": rfc3339(key.last_used_at) if key.last_used_at is not None else None,
     }

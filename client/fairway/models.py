@@ -170,6 +170,7 @@ class ApiKey(Model):
     created_by: str
     created_at: str
     expires_at: str | None
+    last_used_at: str | None
 
 
 @dataclass(frozen=True, kw_only=True)

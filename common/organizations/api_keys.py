@@ -39,7 +39,7 @@ SCOPES: tuple[Scope, ...] = get_args(Scope)
 
 @dataclass(frozen=True)
 class ApiKey:
-    """A key as its organization sees it; the secret is not in it."""
+    """A key as its organization sees it; the secret is not in it. *last_used_at* is true to a minute."""
 
     key_id: str
     org_id: OrgId
@@ -49,6 +49,7 @@ class ApiKey:
     created_by: str
     created_at: datetime
     expires_at: datetime | None
+    last_used_at: datetime | None = None
 
 
 def key_key(key_id: str) -> str:
@@ -152,4 +153,5 @@ def _read(document: Mapping[str, Any]) -> ApiKey:
         created_by=document["created_by"],
         created_at=document["created_at"],
         expires_at=document["expires_at"],
+        last_used_at=document.get("last_used_at"),
     )

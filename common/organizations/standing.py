@@ -10,10 +10,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+import pymongo
+from pymongo import WriteConcern
+from pymongo.errors import PyMongoError
+
 from common.caller import Role
 from common.clock import Clock, rfc3339
 from common.errors import NotFound, Unauthenticated
 from common.ids import PLATFORM, JobId, OrgId
+from common.metrics import SWALLOWED
 from common.organizations.api_keys import key_key, parts_of
 from common.organizations.people import person_key
 from common.organizations.sessions import session_key
@@ -24,6 +29,7 @@ from common.tenancy.registry import Registry
 from common.tenancy.remembered import Remembered
 
 OVER = "This session is over. Sign in again."
+NOTED_EVERY_S, NOTED_MOST = 60.0, 10_000
 NO_KEY = "This API key does not hold."
 
 
@@ -48,6 +54,8 @@ class Standing:
         self._registry = registry
         self._remembered = remembered
         self._clock = clock
+        self._keys = control.api_keys.with_options(write_concern=WriteConcern(w=1))
+        self._noted: dict[str, float] = {}
 
     def of(self, claims: Claims) -> Identity:
         """Return who a genuine token stands for now. Raises `Unauthenticated` if its session or person is gone."""
@@ -93,6 +101,7 @@ class Standing:
         if expires_at is not None and expires_at <= self._clock.now():
             raise Unauthenticated("This API key is over. Make another one.")
         self._refuse_deleted(key["org_id"])
+        self._note_use(key_id)
         return Identity(
             OrgId(key["org_id"]),
             f"key:{key_id}",
@@ -100,6 +109,20 @@ class Standing:
             scopes=frozenset(key["scopes"]),
             expires_at=int(expires_at.timestamp()) if expires_at is not None else None,
         )
+
+    def _note_use(self, key_id: str) -> None:
+        """Write down that the key was used, at most once a minute; for looking at only, so it may fail."""
+        now = self._clock.monotonic()
+        if now - self._noted.get(key_id, float("-inf")) < NOTED_EVERY_S:
+            return
+        if len(self._noted) >= NOTED_MOST:
+            self._noted.clear()
+        self._noted[key_id] = now
+        try:
+            with pymongo.timeout(1):
+                self._keys.update_one({"_id": key_id}, {"$set": {"last_used_at": self._clock.now()}})
+        except PyMongoError:
+            SWALLOWED.labels("key_use").inc()
 
     def _refuse_deleted(self, org_id: OrgId, *, may_be_absent: bool = False) -> None:
         if org_id == PLATFORM:

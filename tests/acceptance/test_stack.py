@@ -1,7 +1,10 @@
 """The whole stack over HTTP: sign up, sign in, import, look; and Flower, metrics and logs beside it."""
 
+import hashlib
+import io
 import json
 import time
+import zipfile
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -79,6 +82,21 @@ def test_an_imported_file_becomes_tickets_with_exact_counts(client: httpx.Client
     refused = client.get(job["result"]["refused_rows"]).json()["items"]
     assert [(row["line"], row["column"]) for row in refused] == [(3, "message")]
     assert client.get(f"/v1/tickets/{tickets[0]['id']}").json() == tickets[0]
+
+
+def test_an_archive_is_made_and_downloaded_whole_and_in_parts(client: httpx.Client) -> None:
+    job = follow(client, client.post("/v1/archives").json()["id"])
+    assert job["state"] == "succeeded", job
+    path = job["result"]["links"]["content"]
+
+    whole = client.get(path)
+    parts = [client.get(path, headers={"Range": part}) for part in ("bytes=0-99", "bytes=100-")]
+
+    assert hashlib.sha256(whole.content).hexdigest() == job["result"]["sha256"]
+    assert whole.headers["Content-Length"] == str(job["result"]["size_bytes"])
+    assert [part.status_code for part in parts] == [206, 206]
+    assert parts[0].content + parts[1].content == whole.content
+    assert "data/tickets.bson" in zipfile.ZipFile(io.BytesIO(whole.content)).namelist()
 
 
 def test_a_request_id_reaches_the_handlers_lines(client: httpx.Client, running: Running) -> None:

@@ -143,6 +143,18 @@ def test_an_organization_has_so_many_keys(admin: Member, monkeypatch: pytest.Mon
     problem_of(admin("POST", "/v1/api-keys", json={"name": "k", "scopes": ["jobs:read"]}), 409)
 
 
+def test_a_key_says_when_it_was_used_last(admin: Member, anonymous: FlaskClient) -> None:
+    used, unused = make(admin), make(admin)
+
+    for _ in range(3):
+        ask(anonymous, used["token"])
+
+    ends = time.monotonic() + 5  # a majority has it a moment later
+    while admin("GET", f"/v1/api-keys/{used['id']}").json["last_used_at"] is None:
+        assert time.monotonic() < ends
+    assert admin("GET", f"/v1/api-keys/{unused['id']}").json["last_used_at"] is None
+
+
 def test_what_happens_to_keys_is_told_without_them(admin: Member) -> None:
     key = make(admin)
     admin("DELETE", f"/v1/api-keys/{key['id']}")
