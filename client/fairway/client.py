@@ -21,6 +21,7 @@ from fairway.models import (
     OneTime,
     Organization,
     RefusedRow,
+    Session,
     SignedUp,
     Ticket,
     Tokens,
@@ -163,6 +164,14 @@ class Fairway:
         """Join with the token of an invitation, or set a new password with that of a reset."""
         asked = {"token": token, "password": password}
         return Tokens.read(self._transport.ask("POST", "/v1/auth/password", json=asked).json())
+
+    def sessions(self) -> Iterator[Session]:
+        """Go through one's own sessions, the newest first."""
+        return self._pages("/v1/sessions", Session.read)
+
+    def end_session(self, session_id: str) -> None:
+        """End one of one's own sessions."""
+        self._transport.ask("DELETE", f"/v1/sessions/{session_id}")
 
     def sign_out(self, *, everywhere: bool = False) -> None:
         """End this session, or all of one's own."""

@@ -140,6 +140,17 @@ class Tokens(Model):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Session(Model):
+    """A session of one's own."""
+
+    id: str
+    is_current: bool
+    created_at: str
+    refreshed_at: str | None
+    expires_at: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class User(Model):
     """A person of the organization."""
 

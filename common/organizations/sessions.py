@@ -11,7 +11,7 @@ import hmac
 import re
 import secrets
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from common.caller import Role
@@ -41,6 +41,16 @@ class Granted:
     access_token: str
     refresh_token: str
     expires_in_s: int
+
+
+@dataclass(frozen=True)
+class Session:
+    """A session as its person sees it."""
+
+    session_id: str
+    created_at: datetime
+    refreshed_at: datetime | None
+    expires_at: datetime
 
 
 class Sessions:
@@ -102,6 +112,25 @@ class Sessions:
 
     def end(self, session_id: str) -> None:
         """End a session; its tokens are refused everywhere within seconds. One that is over stays so."""
+        self._end(session_id)
+
+    def page(self, org_id: OrgId, user_id: str, *, before: str | None, limit: int) -> list[Session]:
+        """List up to *limit* sessions of a person, the newest first, from *before* on."""
+        where: dict[str, Any] = {"org_id": {"$eq": org_id}, "user_id": {"$eq": user_id}}
+        if before is not None:
+            where["_id"] = {"$lt": before}
+        person = find_by_id(self._control, org_id, user_id)
+        where["epoch"] = person.epoch if person is not None else -1  # those that were not ended with all others
+        return [
+            Session(one["_id"], one["created_at"], one.get("rotated_at"), one["expires_at"])
+            for one in self._sessions.find(where).sort("_id", -1).limit(limit)
+        ]
+
+    def end_own(self, org_id: OrgId, user_id: str, session_id: str) -> None:
+        """End a session of that person. Raises `NotFound`, also for another's."""
+        mine = {"_id": {"$eq": session_id}, "org_id": {"$eq": org_id}, "user_id": {"$eq": user_id}}
+        if self._sessions.find_one(mine, {"_id": 1}) is None:
+            raise NotFound("There is no such session.")
         self._end(session_id)
 
     def end_all(self, org_id: OrgId, user_id: str, *, but: str | None = None) -> None:

@@ -68,6 +68,7 @@ def test_each_operation_of_tenants_has_its_method(document: dict[str, Any]) -> N
         (models.Ticket, "Ticket"),
         (models.Counted, "Counted"),
         (models.Tokens, "Token"),
+        (models.Session, "Session"),
         (models.User, "User"),
         (models.OneTime, "OneTime"),
         (models.ApiKey, "ApiKey"),

@@ -16,7 +16,12 @@ HERE = Path(__file__).parent
 ROLES = ("nobody", "member", "admin", "operator")
 FIXED = 20260131
 WITHIN_S = 1_500
-ENDS_ITSELF = ("/v1/auth/revoke", "/v1/auth/revoke-all", "/v1/operations/signing-keys/{key_id}")
+ENDS_ITSELF = (
+    "/v1/auth/revoke",
+    "/v1/auth/revoke-all",
+    "/v1/sessions/{session_id}",
+    "/v1/operations/signing-keys/{key_id}",
+)
 
 
 @pytest.mark.parametrize("role", ROLES)

@@ -333,6 +333,14 @@ def test_people_keys_and_organizations_from_a_program(
     with Fairway("http://test", token=again.access_token, transport=wire) as bob:
         bob.change_password(user.id, current=PASSWORD, new="another long password")
         assert bob.user(user.id).state == "active"
+        assert [one.is_current for one in bob.sessions()] == [True]
+        bob.end_session(next(bob.sessions()).id)
+        with pytest.raises(Problem):
+            list(bob.sessions())
+    with Fairway("http://test", transport=wire) as nobody:
+        slug = fairway.organization(org_id).slug
+        tokens = nobody.sign_in(organization=slug, email="bob@acme.example", password="another long password")
+    with Fairway("http://test", token=tokens.access_token, transport=wire) as bob:
         bob.sign_out()
         with pytest.raises(Problem):
             bob.user(user.id)

@@ -277,6 +277,26 @@ def test_who_was_disabled_signs_in_anew(
     problem_of(refreshed(anonymous, signed_in["refresh_token"]), 401)
 
 
+def test_ones_own_sessions_are_listed_and_ended_one_by_one(
+    services: Services, ada: Person, signed_in: Json, anonymous: FlaskClient, org_id: OrgId
+) -> None:
+    here = {"Authorization": f"Bearer {services.sessions.begin(ada).access_token}"}
+    refreshed(anonymous, signed_in["refresh_token"])
+    somebody = services.sessions.begin(make_person(services, org_id))
+
+    current, other = anonymous.get("/v1/sessions", headers=here).json["items"]
+
+    assert (current["is_current"], other["is_current"]) == (True, False)
+    assert (current["refreshed_at"] is None, other["refreshed_at"] is None) == (True, False)
+    assert anonymous.delete(f"/v1/sessions/{other['id']}", headers=here).status_code == 204
+    assert look(anonymous, signed_in["access_token"]) == 401
+    theirs = somebody.refresh_token.split("_")[1].split(".")[0]
+    problem_of(anonymous.delete(f"/v1/sessions/{theirs}", headers=here), 404)
+    assert len(anonymous.get("/v1/sessions", headers=here).json["items"]) == 1
+    services.sessions.end_all(org_id, ada.user_id)
+    assert services.sessions.page(org_id, ada.user_id, before=None, limit=5) == []
+
+
 def test_a_hash_of_older_settings_is_made_anew_when_its_owner_signs_in(
     services: Services, org_id: OrgId, anonymous: FlaskClient, slug: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

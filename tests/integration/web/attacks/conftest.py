@@ -125,6 +125,7 @@ def things(services: Services, admin: Member) -> dict[str, str]:
     user_id = make_person(services, admin.org_id, "member", name=CANARY).user_id
     asked = {"name": CANARY, "scopes": ["jobs:read"]}
     key_id = admin("POST", "/v1/api-keys", json=asked).json["id"]
+    session_id = admin("GET", "/v1/sessions").json["items"][0]["id"]
     archive = admin("POST", "/v1/archives").json["id"]
     Slot(services).step("organizations")
     (ticket,) = admin("GET", "/v1/tickets").json["items"]
@@ -137,6 +138,7 @@ def things(services: Services, admin: Member) -> dict[str, str]:
         "{key_id}": key_id,
         "{org_id}": admin.org_id,
         "{archive_id}": archive,
+        "{session_id}": session_id,
     }
 
 
