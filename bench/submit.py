@@ -6,7 +6,7 @@ import time
 from common.caller import Caller
 from common.config import load
 from common.ids import OrgId, new_id
-from common.organizations.people import Person, person_document
+from common.organizations.person import Person, person_document
 from common.services import Services
 
 
@@ -76,7 +76,7 @@ def submit_many(count: int, *, ms: float = 0, tenants: int = 1, threads: int = 1
 def person(made: Services, caller: Caller, email: str, password: str) -> str:
     """Put an admin into the caller's organization; return the organization's slug."""
     from common.organizations.passwords import hash_password
-    from common.organizations.people import person_document
+    from common.organizations.person import person_document
 
     hashed = hash_password(password)
     made.control.users.insert_one(

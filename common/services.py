@@ -38,7 +38,8 @@ from common.keys import SecretKeys
 from common.organizations.api_keys import ApiKeys
 from common.organizations.archives import Archives
 from common.organizations.life import Life
-from common.organizations.people import People, bring_up_to_date
+from common.organizations.people import People
+from common.organizations.person import bring_up_to_date
 from common.organizations.placing import Placing
 from common.organizations.sessions import Sessions
 from common.organizations.signing_keys import SigningKeys

@@ -5,7 +5,7 @@ from typing import Any
 import marshmallow as ma
 from flask import Response
 
-from common.organizations.people import Person, normal_email
+from common.organizations.person import Person, normal_email
 from web.contract import openapi, paging, replies
 from web.contract.authentication import actor, caller, requires
 from web.contract.json_bodies import Blueprint

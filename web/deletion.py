@@ -13,7 +13,7 @@ from common.jobs.idempotency import Answer
 from common.jobs.record import JobRecord
 from common.organizations.delete import DeleteOrganization
 from common.organizations.passwords import MAX_CHARS, verify_password
-from common.organizations.people import EMAIL_MAX_CHARS, Person, find_person, normal_email
+from common.organizations.person import EMAIL_MAX_CHARS, Person, find_person, normal_email
 from common.organizations.restore import RestoreOrganization
 from common.tenancy.registry import ABSENT, Organization
 from web.contract import idempotency, openapi, preconditions, replies

@@ -8,7 +8,7 @@ from flask import Response
 from common.errors import Fault, Invalid, Unauthenticated
 from common.ids import PLATFORM, OrgId
 from common.organizations.passwords import MAX_CHARS, MIN_CHARS, hash_password, is_outdated, verify_password
-from common.organizations.people import EMAIL_MAX_CHARS, Person, find_person, normal_email
+from common.organizations.person import EMAIL_MAX_CHARS, Person, find_person, normal_email
 from common.organizations.sessions import Granted
 from web.contract import openapi, replies
 from web.contract.addresses import client_address, is_within

@@ -16,7 +16,8 @@ from common.jobs.idempotency import Answer
 from common.jobs.record import JobRecord
 from common.organizations.one_time import OneTime
 from common.organizations.passwords import MAX_CHARS, MIN_CHARS
-from common.organizations.people import EMAIL_MAX_CHARS, INVITATION_LASTS, normal_email
+from common.organizations.people import INVITATION_LASTS
+from common.organizations.person import EMAIL_MAX_CHARS, normal_email
 from common.organizations.provision import ProvisionOrganization
 from common.organizations.sign_up import Reservation, reserve
 from common.organizations.slugs import NAME_MAX_CHARS, is_free_to_ask, slug_of

@@ -11,7 +11,7 @@ from common.errors import Fault, Forbidden, Invalid
 from common.ids import PLATFORM
 from common.jobs.idempotency import Answer
 from common.organizations.passwords import MAX_CHARS, MIN_CHARS, verify_password
-from common.organizations.people import ADMINS, EMAIL_MAX_CHARS, NAME_MAX_CHARS, Person, normal_email
+from common.organizations.person import ADMINS, EMAIL_MAX_CHARS, NAME_MAX_CHARS, Person, normal_email
 from web.contract import idempotency, openapi, paging, preconditions, replies
 from web.contract.authentication import ANYONE, caller, requires
 from web.contract.idempotency import once

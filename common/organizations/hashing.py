@@ -43,4 +43,5 @@ def cores() -> int:
 
 def _yield_to_others() -> None:
     with suppress(OSError, AttributeError):  # a system without it hashes as urgently as it answers
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), YIELDING)
+        here = os.getpriority(os.PRIO_PROCESS, 0)
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), here + YIELDING)

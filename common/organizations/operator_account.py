@@ -9,7 +9,7 @@ from common.config import Settings
 from common.errors import Misconfigured
 from common.ids import PLATFORM, new_id
 from common.organizations.passwords import MAX_CHARS, MIN_CHARS, hash_password
-from common.organizations.people import normal_email, person_document
+from common.organizations.person import normal_email, person_document
 from common.tenancy.control import ControlPlane
 
 

@@ -10,7 +10,7 @@ from common.errors import JobFailed
 from common.events import append
 from common.ids import OrgId, new_id
 from common.jobs.kind import Job
-from common.organizations.people import person_document
+from common.organizations.person import person_document
 from common.tenancy.control import ControlPlane
 from common.tenancy.registry import Placement
 

@@ -20,7 +20,7 @@ from common.errors import NotFound, Stale, Unauthenticated
 from common.events import append
 from common.ids import PLATFORM, OrgId, new_id
 from common.keys import SecretKeys
-from common.organizations.people import ADMINS, Person, find_by_id, person_key
+from common.organizations.person import ADMINS, Person, find_by_id, person_key
 from common.organizations.tokens import ACCESS_S, Tokens
 from common.tenancy.changes import GONE, Change, Changes
 from common.tenancy.control import ControlPlane

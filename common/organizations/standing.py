@@ -20,7 +20,7 @@ from common.errors import NotFound, Unauthenticated
 from common.ids import PLATFORM, JobId, OrgId
 from common.metrics import SWALLOWED
 from common.organizations.api_keys import key_key, parts_of
-from common.organizations.people import person_key
+from common.organizations.person import person_key
 from common.organizations.sessions import session_key
 from common.organizations.tokens import Claims
 from common.tenancy.cache import Versioned

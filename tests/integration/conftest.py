@@ -14,7 +14,7 @@ from common.jobs.lanes import UNMEASURED
 from common.jobs.leases import Claimed
 from common.jobs.members import Member
 from common.jobs.record import JobRecord
-from common.organizations.people import Person, person_document
+from common.organizations.person import Person, person_document
 from common.services import Services
 from workers import runner
 from workers.context import Context, Signals

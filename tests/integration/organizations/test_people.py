@@ -12,7 +12,7 @@ from common.errors import Misconfigured
 from common.ids import PLATFORM, OrgId, new_id
 from common.organizations.operator_account import ensure_operator
 from common.organizations.passwords import verify_password
-from common.organizations.people import find_person, person_document
+from common.organizations.person import find_person, person_document
 from common.tenancy.control import ControlPlane
 from tests.integration.organizations.conftest import CLOCK
 

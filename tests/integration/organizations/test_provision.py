@@ -9,14 +9,14 @@ import pytest
 
 from common.errors import JobFailed
 from common.ids import new_id
-from common.organizations import people, provision
+from common.organizations import person, provision
 from common.organizations.provision import ProvisionOrganization, make
 from common.organizations.sign_up import Reservation
 from common.tenancy.control import ControlPlane
 from common.tenancy.registry import Placement, plain, read_organization
 from tests.integration.organizations.conftest import CLOCK, PLACE, end, sign_up, wanted
 
-OURS = {provision.__file__, people.__file__}
+OURS = {provision.__file__, person.__file__}
 
 
 class Killed(BaseException):
@@ -48,7 +48,7 @@ def test_an_organization_gets_its_admin_its_slug_and_its_place(control: ControlP
     made = read_organization(plain(stored))
     assert (made.name, made.slug, made.tier) == ("Acme", "acme", "free")
     assert (made.placement.mode, made.placement.database) == ("pooled", "data_1")
-    admin = people.find_person(control, asked.org_id, "ada@acme.example")
+    admin = person.find_person(control, asked.org_id, "ada@acme.example")
     assert admin is not None
     assert (admin.role, admin.password_hash) == ("admin", "$argon2id$of-ada")
     assert exists(control, asked) == (1, 1, 1)

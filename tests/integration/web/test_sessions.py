@@ -13,7 +13,7 @@ from common.config import Settings
 from common.ids import PLATFORM, OrgId
 from common.organizations import passwords, sessions
 from common.organizations.passwords import hash_password
-from common.organizations.people import Person
+from common.organizations.person import Person
 from common.services import Services
 from tests.integration.conftest import make_person
 from tests.integration.web.conftest import Member, problem_of

@@ -11,6 +11,7 @@ from common.errors import Conflict
 from common.ids import PLATFORM, OrgId, new_id
 from common.organizations import people
 from common.organizations.passwords import hash_password
+from common.organizations.person import Person
 from common.services import Services
 from tests.integration.conftest import make_person
 from tests.integration.web.conftest import Member, problem_of
@@ -204,7 +205,7 @@ def test_ten_admins_who_remove_one_another_at_once_leave_one(services: Services,
     admins = [make_person(services, org_id) for _ in range(10)]
     together, refused = threading.Barrier(10), []
 
-    def remove(one: people.Person) -> None:
+    def remove(one: Person) -> None:
         together.wait()
         try:
             services.people.remove(one, by="test")

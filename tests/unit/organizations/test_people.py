@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.organizations.people import EMAIL_MAX_CHARS, normal_email
+from common.organizations.person import EMAIL_MAX_CHARS, normal_email
 
 
 @pytest.mark.parametrize(
