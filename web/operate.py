@@ -276,7 +276,10 @@ def indexes(made: tuple[Services, bool], mode: str, *, wait: bool) -> None:
         _show(made, [_job(ended)])
         sys.exit(1)
     click.echo(f"{ended.result['looked_at']} collections looked at.", err=True)
-    _show(made, ended.result["differences"])
+    if ended.result["differences"] or made[1]:
+        _show(made, ended.result["differences"])
+    else:
+        click.echo("All is as declared.")
     if mode != "apply" and ended.result["counts"]:
         sys.exit(1)
 
