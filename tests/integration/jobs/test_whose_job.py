@@ -2,7 +2,6 @@
 
 import itertools
 import random
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -14,6 +13,8 @@ from structlog.testing import capture_logs
 from common.ids import OrgId
 from common.services import Services
 from tests.integration.conftest import Slot, caller_of, make_organization
+from workers import runner
+from workers.context import Context
 
 TROUBLES = ("", "raise", "transient", "fail", "defer")
 
@@ -22,23 +23,6 @@ TROUBLES = ("", "raise", "transient", "fail", "defer")
 def organizations(services: Services) -> list[OrgId]:
     """Return three organizations."""
     return [make_organization(services, f"Org {number}") for number in range(3)]
-
-
-@pytest.fixture
-def logged() -> Iterator[list[Any]]:
-    """Collect what is logged, with what is bound to it."""
-    lines: list[Any] = []
-
-    def keep(_logger: Any, _name: str, event: Any) -> Any:
-        lines.append(dict(event))
-        raise structlog.DropEvent
-
-    before = structlog.get_config()
-    structlog.configure(
-        processors=[structlog.contextvars.merge_contextvars, keep], cache_logger_on_first_use=False
-    )
-    yield lines
-    structlog.configure(**before)
 
 
 def marks(services: Services, org_id: OrgId) -> set[str]:
@@ -63,19 +47,24 @@ def test_no_job_writes_for_another_organization_whatever_came_before(
         assert found <= mine[org_id]
 
 
-def test_what_is_logged_names_the_jobs_own_organization_and_nothing_stays(
-    services: Services, organizations: list[OrgId], logged: list[Any]
+def test_what_is_bound_to_the_log_is_the_jobs_own_organization_and_nothing_stays(
+    services: Services, organizations: list[OrgId], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    slot = Slot(services)
-    whose = {}
-    for trouble, org_id in itertools.product(TROUBLES, organizations):
-        whose[services.submit(caller_of(org_id), LeaveMarks(steps=1, trouble=trouble, times=9)).id] = org_id
-        slot.step()
-        assert structlog.contextvars.get_contextvars() == {}
+    real, bound = runner.HANDLERS[LeaveMarks], list[Any]()
 
-    of_jobs = [line for line in logged if line.get("job_id") in whose and "org_id" in line]
-    assert of_jobs
-    assert all(line["org_id"] == whose[line["job_id"]] for line in of_jobs)
+    def noting(ctx: Context, job: LeaveMarks) -> Any:
+        bound.append((ctx.org_id, ctx.scope.org_id, structlog.contextvars.get_contextvars()))
+        return real(ctx, job)
+
+    monkeypatch.setitem(runner.HANDLERS, LeaveMarks, noting)
+    slot = Slot(services)
+    for trouble, org_id in itertools.product(TROUBLES, organizations):
+        job = services.submit(caller_of(org_id), LeaveMarks(steps=1, trouble=trouble, times=9))
+        slot.step()
+
+        whose, scoped, said = bound.pop()
+        assert (whose, scoped, said["org_id"], said["job_id"]) == (org_id, org_id, org_id, job.id)
+        assert structlog.contextvars.get_contextvars() == {}
 
 
 def test_a_forged_member_runs_nobodys_job_in_anothers_name(services: Services, organizations: list[OrgId]) -> None:
