@@ -5,9 +5,10 @@ from typing import Any
 import marshmallow as ma
 from flask import Response
 
-from common.errors import Fault, Invalid, Unauthenticated
+from common.errors import Fault, Invalid, NotFound, Stale, Unauthenticated
 from common.ids import PLATFORM, OrgId
 from common.organizations.passwords import MAX_CHARS, MIN_CHARS, hash_password, is_outdated, verify_password
+from common.organizations.people import USED
 from common.organizations.person import EMAIL_MAX_CHARS, Person, find_person, normal_email
 from common.organizations.sessions import Granted
 from web.contract import openapi, replies
@@ -123,7 +124,11 @@ def set_password_by_token(asked: dict[str, Any]) -> Response:
     limit_attempts("one-time-token")
     made = services()
     person = made.people.claimed(asked["token"])
-    changed = made.people.set_password(person, hash_chosen(asked["password"]), by=person.user_id)
+    hashed = hash_chosen(asked["password"])
+    try:
+        changed = made.people.set_password(person, hashed, by=person.user_id)
+    except Stale as error:  # somebody used it in the same moment
+        raise NotFound(USED) from error
     if not changed.may_sign_in or not _is_open(changed.org_id):
         raise Unauthenticated("The password is set, but the account is disabled. Ask an admin.")
     return _granted(made.sessions.begin(changed))

@@ -7,9 +7,10 @@ from flask import Response
 
 from common.caller import Caller
 from common.clock import rfc3339
-from common.errors import Fault, Forbidden, Invalid
-from common.ids import PLATFORM
+from common.errors import Conflict, Fault, Forbidden, Invalid, Stale
+from common.ids import PLATFORM, OrgId
 from common.jobs.idempotency import Answer
+from common.organizations.one_time import OneTime
 from common.organizations.passwords import MAX_CHARS, MIN_CHARS, verify_password
 from common.organizations.person import ADMINS, EMAIL_MAX_CHARS, NAME_MAX_CHARS, Person, normal_email
 from web.contract import idempotency, openapi, paging, preconditions, replies
@@ -225,7 +226,13 @@ def change_password(asked: dict[str, Any], user_id: str) -> Response:
             "Nobody chooses another person's password: send {} and hand the token over.",
             [Fault("must be left out", "/new_password")],
         )
-    return replies.one({"reset": services().people.issue_reset(person, by=who.user_id).shown()})
+    return replies.one({"reset": issued(user_id, who.org_id).shown()})
+
+
+def issued(user_id: str, org_id: OrgId) -> OneTime:
+    """Issue a token for that person, who may be changed by others at the same time."""
+    people = services().people
+    return preconditions.settled(lambda: people.issue_reset(people.get(org_id, user_id), by=caller().user_id))
 
 
 def shown(person: Person) -> dict[str, Any]:
@@ -252,7 +259,10 @@ def _change_own(who: Caller, person: Person, asked: dict[str, Any]) -> None:
     if not is_right:
         raise Invalid("The current password is wrong.", [Fault("is wrong", "/current_password")])
     hashed = hash_chosen(asked["new_password"], "/new_password")
-    services().sessions.change_password(person, hashed, keeps=who.session_id)
+    try:
+        services().sessions.change_password(person, hashed, keeps=who.session_id)
+    except Stale as error:
+        raise Conflict(error.detail) from error
 
 
 def _role(who: Caller, role: str) -> Any:

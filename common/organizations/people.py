@@ -24,6 +24,7 @@ PEOPLE_MOST = 10_000
 INVITATION_LASTS = timedelta(days=7)
 RESET_LASTS = timedelta(hours=1)
 ABSENT = "There is no such person."
+USED = "This token is used or over. Ask an admin for another one."
 
 
 class People:
@@ -158,7 +159,7 @@ class People:
         user_id = OneTime.owner(token)
         found = self._users.find_one({"_id": user_id}) if user_id is not None else None
         if found is None or not OneTime.matches(found.get("claim"), token, self._clock.now()):
-            raise NotFound("This token is used or over. Ask an admin for another one.")
+            raise NotFound(USED)
         return read_person(found)
 
     def _set(self, change: Change, was: Person, fields: Mapping[str, Any], unset: tuple[str, ...] = ()) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from flask import Flask
 from flask.testing import FlaskClient
 
 from common.errors import Conflict
@@ -338,3 +339,24 @@ def test_lists_are_paged_and_filtered(admin: Member, services: Services) -> None
 
 def test_a_password_is_hashed_with_what_the_settings_say() -> None:
     assert hash_password(PASSWORD).startswith("$argon2id$")
+
+
+def test_whoever_asks_in_the_same_moment_gets_an_answer_of_the_contract(
+    admin: Member, app: Flask, services: Services
+) -> None:
+    bob = make_person(services, admin.org_id, "member")
+    token = services.people.issue_reset(bob, by="test").token
+    together, statuses = threading.Barrier(12), list[int]()
+
+    def ask(number: int) -> None:
+        together.wait()
+        if number % 2:
+            asked = {"token": token, "password": PASSWORD}
+            statuses.append(app.test_client().post("/v1/auth/password", json=asked).status_code)
+        else:
+            statuses.append(admin("POST", f"/v1/users/{bob.user_id}/password", json={}).status_code)
+
+    run([lambda n=n: ask(n) for n in range(12)])  # type: ignore[misc]
+
+    assert len(statuses) == 12
+    assert set(statuses) <= {200, 404, 503}
