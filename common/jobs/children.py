@@ -58,7 +58,7 @@ def cancelled_update(now: datetime) -> list[Mapping[str, Any]]:
     """Return the update that ends a waiting job as cancelled."""
     ending = {"state": "cancelled", "cancel_requested": True, "finished_at": now}
     kept = {"expires_at": now + KEPT_FOR["cancelled"], "cancelling_children": TO_CANCEL}
-    return [{"$set": ending | kept}, {"$unset": ["waiting_for", "run_at"]}]
+    return [{"$set": ending | kept}, {"$unset": ["waiting_for", "run_at", "held"]}]
 
 
 @dataclass(frozen=True)

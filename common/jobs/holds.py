@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from common.clock import Clock
-from common.ids import JobId, OrgId
+from common.ids import OrgId
 from common.jobs.lanes import Lanes
 from common.jobs.record import ENTRY_FIELDS, entry_of
 from common.tenancy.control import ControlPlane
@@ -16,7 +16,9 @@ from common.tenancy.control import ControlPlane
 REASON = "organization_deleted"
 PAGE = 500
 _OPEN = {"state": {"$in": ["queued", "waiting"]}}
-_FIELDS = dict.fromkeys((*ENTRY_FIELDS, "state", "run_at", "held"), 1)
+_FREE = {**_OPEN, "waiting_for.reason": {"$ne": REASON}}
+_HELD = {"state": "waiting", "waiting_for.reason": REASON}
+_FIELDS = dict.fromkeys((*ENTRY_FIELDS, "state", "run_at", "waiting_for"), 1)
 
 
 class Holds:
@@ -29,15 +31,13 @@ class Holds:
 
     def hold_page(self, org_id: OrgId, after: str) -> tuple[int, str]:
         """Hold the next jobs that wait; return how many were, and the id to go on from, nothing at the end."""
-        page = list(
-            self._jobs.find({"org_id": org_id, "_id": {"$gt": after}, **_OPEN}, _FIELDS).sort("_id", 1).limit(PAGE)
-        )
-        fresh = [one for one in page if "held" not in one]
-        if fresh:
-            these = {"_id": {"$in": [one["_id"] for one in fresh]}, "org_id": org_id}
-            self._jobs.update_many({**these, **_OPEN, "held": None}, held_update())
-            self._lanes.forget_all_soon([entry_of(one) for one in fresh])
-        return len(fresh), _next(page)
+        page = self._page(org_id, after, _FREE)
+        these = {"_id": {"$in": [one["_id"] for one in page]}, "org_id": org_id}
+        if page:
+            self._jobs.update_many({**these, **_FREE}, held_update())
+            # One that was claimed meanwhile keeps its place: its holder counts against the organization's cap.
+            self._lanes.forget_all_soon([entry_of(one) for one in self._jobs.find({**these, **_HELD}, _FIELDS)])
+        return len(page), _next(page)
 
     def ask_running(self, org_id: OrgId) -> int:
         """Ask the jobs that run to stop at their next checkpoint; return how many run."""
@@ -47,25 +47,25 @@ class Holds:
 
     def release_page(self, org_id: OrgId, after: str) -> tuple[int, str]:
         """Let the next held jobs go on as they were; return how many, and the id to go on from."""
-        mine = {"org_id": org_id, "state": "waiting", "_id": {"$gt": after}}
-        page = list(self._jobs.find(mine, _FIELDS).sort("_id", 1).limit(PAGE))
-        held = [one for one in page if "held" in one]
-        if held:
-            these = {"_id": {"$in": [JobId(one["_id"]) for one in held]}, "org_id": org_id}
-            self._jobs.update_many({**these, "state": "waiting", "held": {"$exists": True}}, _RELEASED)
-            self._admit(held)
-        return len(held), _next(page)
+        page = self._page(org_id, after, _HELD)
+        these = {"_id": {"$in": [one["_id"] for one in page]}, "org_id": org_id}
+        if page:
+            self._jobs.update_many({**these, **_HELD}, _RELEASED)
+            self._admit(list(self._jobs.find({**these, **_OPEN}, _FIELDS)))
+        return len(page), _next(page)
 
-    def _admit(self, held: Sequence[Mapping[str, Any]]) -> None:
+    def _page(self, org_id: OrgId, after: str, which: Mapping[str, Any]) -> list[dict[str, Any]]:
+        where = {"org_id": org_id, "_id": {"$gt": after}, **which}
+        return list(self._jobs.find(where, _FIELDS).sort("_id", 1).limit(PAGE))
+
+    def _admit(self, released: Sequence[Mapping[str, Any]]) -> None:
         """Bring them to the lanes; whom this does not reach, the sweep finds."""
-        was_queued = [one for one in held if one["held"]["state"] == "queued"]
-        self._lanes.admit_all_soon(entry_of(one) for one in was_queued)
+        self._lanes.admit_all_soon(entry_of(one) for one in released if one["state"] == "queued")
         now = self._clock.now()
-        for one in held:
-            run_at = one["held"].get("run_at")
-            if one["held"]["state"] == "waiting" and run_at is not None:
+        for one in released:
+            if one["state"] == "waiting" and "run_at" in one:
                 entry = entry_of(one)
-                self._lanes.defer_soon(entry.queue, entry.member, max(0.0, (run_at - now).total_seconds()))
+                self._lanes.defer_soon(entry.queue, entry.member, max(0.0, (one["run_at"] - now).total_seconds()))
 
 
 def held_update() -> list[Mapping[str, Any]]:
@@ -77,12 +77,20 @@ def held_update() -> list[Mapping[str, Any]]:
     return [{"$set": holding}, {"$unset": ["run_at", "lease", "asked_back"]}]
 
 
+_CHILDREN_ENDED = {
+    "$and": [
+        {"$eq": ["$held.waiting_for.reason", "children"]},
+        {"$lte": [{"$ifNull": ["$open_children", 0]}, 0]},
+    ]
+}
+"""Of a parent whose last child ended while it was held: that end woke nobody, so the release does."""
+
 _RELEASED: list[Mapping[str, Any]] = [
     {
         "$set": {
-            "state": "$held.state",
+            "state": {"$cond": [_CHILDREN_ENDED, "queued", "$held.state"]},
             "run_at": "$held.run_at",
-            "waiting_for": "$held.waiting_for",
+            "waiting_for": {"$cond": [_CHILDREN_ENDED, "$$REMOVE", "$held.waiting_for"]},
             "queued_at": "$$NOW",
         }
     },

@@ -83,6 +83,13 @@ class Registry:
             raise NotFound(ABSENT)
         return found
 
+    def state_of(self, org_id: OrgId) -> State | Literal["purged"]:
+        """Return the state of an organization as it is now; of one that is gone, that it was purged."""
+        try:
+            return self.get(org_id, fresh=True).state
+        except NotFound:
+            return "purged"
+
     def change(
         self, change: Change, was: Organization, fields: Mapping[str, Any], *, unset: Sequence[str] = ()
     ) -> None:

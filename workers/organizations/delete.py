@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from common.errors import Defer, NotFound
+from common.errors import Defer
 from common.ids import OrgId
 from common.jobs.holds import Holds
 from common.organizations.delete import DeleteOrganization
@@ -26,7 +26,7 @@ def delete(ctx: Context, job: DeleteOrganization) -> Held:
     state = ctx.resume() or {"held": 0, "looks": 0}
     holds = Holds(services.control, services.lanes, services.clock)
     held, after = int(state["held"]), ""
-    while _state(ctx, org_id) == "deleted":
+    while services.registry.state_of(org_id) == "deleted":
         count, after = holds.hold_page(org_id, after)
         held += count
         ctx.progress(held, None, "holding")
@@ -39,10 +39,3 @@ def delete(ctx: Context, job: DeleteOrganization) -> Held:
     if running or not state["looks"]:  # one that was being taken may run by now
         raise Defer(LOOK_AGAIN_S, "jobs_stop")
     return Held(held)
-
-
-def _state(ctx: Context, org_id: OrgId) -> str:
-    try:
-        return ctx.services.registry.get(org_id, fresh=True).state
-    except NotFound:
-        return "purged"

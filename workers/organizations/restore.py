@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from common.errors import Defer, NotFound
+from common.errors import Defer
 from common.ids import OrgId
 from common.jobs.holds import Holds
 from common.organizations.restore import RestoreOrganization
@@ -28,7 +28,7 @@ def restore(ctx: Context, job: RestoreOrganization) -> Released:
     state = ctx.resume() or {"released": 0, "is_last": False}
     holds = Holds(services.control, services.lanes, services.clock)
     released, after = int(state["released"]), ""
-    while _state(ctx, org_id) == "active":
+    while services.registry.state_of(org_id) == "active":
         count, after = holds.release_page(org_id, after)
         released += count
         ctx.progress(released, None, "releasing")
@@ -40,10 +40,3 @@ def restore(ctx: Context, job: RestoreOrganization) -> Released:
         ctx.checkpoint({"released": released, "is_last": True}, released, None, "looking once more")
         raise Defer(services.jobs.lease_s + ALONE_S, "late_holds")
     return Released(released)
-
-
-def _state(ctx: Context, org_id: OrgId) -> str:
-    try:
-        return ctx.services.registry.get(org_id, fresh=True).state
-    except NotFound:
-        return "purged"

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from common.probe.be_quick import BeQuick
+from common.probe.have_children import HaveChildren
 from common.probe.leave_marks import LeaveMarks
 from flask.testing import FlaskClient
 
@@ -279,3 +280,66 @@ def test_who_is_being_purged_can_not_be_restored(admin: Member, operator: Member
     services.control.organizations.update_one({"_id": admin.org_id}, {"$set": {"state": "purging"}})
 
     assert "over" in problem_of(operator("POST", f"{path_of(admin.org_id)}/restore", json={}), 409)["detail"]
+
+
+def test_a_parent_whose_last_child_ended_while_it_was_held_goes_on(
+    admin: Member, operator: Member, services: Services
+) -> None:
+    parent = services.submit(caller_of(admin.org_id), HaveChildren(count=1))
+    slot = Slot(services)
+    slot.step()
+    claimed = slot.claim(slot.take())  # type: ignore[arg-type]
+    assert claimed is not None
+    assert claimed.parent_id == parent.id
+    outcome = slot.run(claimed)
+    delete(admin)
+    do(services)
+    assert services.jobs.get(admin.org_id, parent.id).waiting_for == {"reason": "organization_deleted"}
+
+    assert slot.write(claimed, outcome)  # the child had no checkpoint left to stop at
+    restored = operator("POST", f"{path_of(admin.org_id)}/restore", json={})
+    finish(services, restored.json["id"])
+    do(services)
+
+    ended = services.jobs.get(admin.org_id, parent.id)
+    assert (ended.state, ended.result["succeeded"]) == ("succeeded", 1)
+
+
+def test_a_parent_that_was_held_with_its_children_goes_on_after_them(
+    admin: Member, operator: Member, services: Services
+) -> None:
+    parent = services.submit(caller_of(admin.org_id), HaveChildren(count=3))
+    Slot(services).step()
+    accepted = delete(admin)
+    assert finish(services, accepted["id"]).result == {"held": 4}
+
+    restored = operator("POST", f"{path_of(admin.org_id)}/restore", json={})
+    finish(services, restored.json["id"])
+    do(services)
+
+    ended = services.jobs.get(admin.org_id, parent.id)
+    assert (ended.state, ended.result["succeeded"]) == ("succeeded", 3)
+
+
+def test_a_job_that_was_cancelled_while_it_was_held_is_released_to_nothing_older(
+    admin: Member, operator: Member, services: Services
+) -> None:
+    later = services.clock.now() + timedelta(hours=1)
+    job = services.submit(caller_of(admin.org_id), LeaveMarks(steps=1, trouble="defer", defer_s=600))
+    accepted = delete(admin)
+    finish(services, accepted["id"])
+    services.submitter.cancel(admin.org_id, job.id)
+    finish(services, operator("POST", f"{path_of(admin.org_id)}/restore", json={}).json["id"])
+    services.submitter.retry(admin.org_id, job.id)
+    do(services)
+    waits = services.jobs.get(admin.org_id, job.id)
+    assert waits.waiting_for is not None
+    assert waits.waiting_for["reason"] == "a test"
+
+    finish(services, delete(admin)["id"])
+    finish(services, operator("POST", f"{path_of(admin.org_id)}/restore", json={}).json["id"])
+
+    again = services.jobs.get(admin.org_id, job.id)
+    assert (again.state, again.waiting_for, again.run_at) == ("waiting", waits.waiting_for, waits.run_at)
+    assert again.run_at is not None
+    assert again.run_at < later
