@@ -33,6 +33,7 @@ EventType = Literal[
     "SessionsRevoked",
     "ApiKeyCreated",
     "ApiKeyRevoked",
+    "OrganizationExported",
     "CapacityWarning",
     "CapacityReached",
 ]

@@ -61,7 +61,7 @@ _EXAMPLE: dict[str, Any] = {
 @blueprint.response(202, JobSchema, example=ACCEPTED_EXAMPLE | {"kind": ExportOrganization.name})
 @blueprint.doc(parameters=[idempotency.PARAMETER])
 def export_organization() -> Response:
-    """Write all that the organization has into an archive; the job's result links it."""
+    """Write all that the organization has into an archive; the job's result links it. Twenty are kept."""
     who = caller()
     used = once("archives.make", scope=who.org_id, request_parts=[], answer=_accepted)
     record = services().submit(who, ExportOrganization(), once=used)

@@ -14,7 +14,7 @@ from common.jobs.idempotency import Answer
 from common.jobs.kind import Job, discover, encode, read_strictly, schema_of
 from common.jobs.record import TAG_MAX_CHARS, TAGS_MAX, JobRecord
 from web.contract import idempotency, openapi, paging, replies
-from web.contract.authentication import ANYONE, caller, requires
+from web.contract.authentication import ANYONE, actor, caller, requires
 from web.contract.idempotency import once
 from web.contract.instants import Instant
 from web.contract.json_bodies import Blueprint
@@ -117,6 +117,8 @@ def _offer(kind: type[Job]) -> None:
             request_parts=[encode(asked["payload"]), _text(asked), asked["priority"], asked["tags"]],
             answer=_accepted,
         )
+        if who.role == "operator":
+            made.audit.note(actor(), "job.submit", kind.name)
         options = {name: asked[name] for name in ("run_at", "priority", "tags")}
         record = made.submit(who, asked["payload"], once=used, **options)
         given = _accepted(record)

@@ -110,7 +110,8 @@ class Reader:
             if sorted(self._zip.namelist()) != names:
                 raise _unreadable("it holds other files than its manifest names")
             self.organization: Mapping[str, Any] = orjson.loads(self._small(ORGANIZATION))
-        except (zipfile.BadZipFile, KeyError, ValueError, TypeError, OSError, NotImplementedError) as error:
+        except (zipfile.BadZipFile, LookupError, ValueError, TypeError, OSError, RuntimeError) as error:
+            # RuntimeError: a zip that is encrypted, or made by a method that the standard library does not read.
             raise _unreadable("it is no archive of an organization") from error
 
     def verify(self, member: Member) -> Iterator[int]:

@@ -5,12 +5,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from pymongo.client_session import ClientSession
+
 from common.errors import NotFound
 from common.ids import OrgId
 from common.storage.blob_store import BlobStore
 from common.tenancy.control import ControlPlane
 
 ABSENT = "There is no such archive."
+ARCHIVES_MOST = 20
+"""Archives that an organization keeps; an export beyond them fails and says so."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,11 @@ class Archives:
         if before is not None:
             where["_id"] = {"$lt": before}
         return [_read(one) for one in self._archives.find(where).sort("_id", -1).limit(limit)]
+
+    def is_full(self, org_id: OrgId, session: ClientSession | None = None) -> bool:
+        """Tell whether the organization keeps as many archives as may be."""
+        mine = {"org_id": {"$eq": org_id}}
+        return self._archives.count_documents(mine, limit=ARCHIVES_MOST, session=session) >= ARCHIVES_MOST
 
     def delete(self, org_id: OrgId, archive_id: str) -> None:
         """Delete an archive with its bytes. Raises `NotFound`."""

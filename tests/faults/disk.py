@@ -40,9 +40,7 @@ def mounted(folder: Path, size_mib: int) -> Iterator[Disk]:
     folder.mkdir(parents=True)
     command = ["mount", "-t", "tmpfs", "-o", f"size={size_mib}m", "tmpfs", str(folder)]
     if os.geteuid() != 0 or subprocess.run(command, check=False).returncode:
-        pytest.skip(
-            "only root may mount the small disk that is filled here; a machine's limit, nothing is missing"
-        )
+        pytest.skip("only root may mount the small disk that is filled here; the machine's limit")
     try:
         yield Disk(folder)
     finally:

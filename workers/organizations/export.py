@@ -8,11 +8,17 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pymongo.client_session import ClientSession
+
 from common.clock import rfc3339
+from common.errors import JobFailed
+from common.events import append
 from common.jobs.record import FINAL
 from common.organizations.archive import FORMAT, ORGANIZATION, RECORDS, Writer, travelling
+from common.organizations.archives import ARCHIVES_MOST
 from common.organizations.export import ExportOrganization
 from common.tenancy.collections import TENANT_COLLECTIONS
+from common.tenancy.control import ControlPlane
 from workers.context import Context
 from workers.runner import handles
 
@@ -35,6 +41,8 @@ def export(ctx: Context, job: ExportOrganization) -> Exported:
     """Write the archive, store it, and note it: the job's id is the archive's."""
     del job
     known = ctx.services.control.archives.find_one({"_id": ctx.job_id})
+    if known is None and ctx.services.archives.is_full(ctx.org_id):
+        raise _too_many()
     if known is None:
         writer = Writer(ctx.services.keys)
         count: list[int] = []
@@ -49,12 +57,27 @@ def export(ctx: Context, job: ExportOrganization) -> Exported:
             "created_at": ctx.services.clock.now(),
         }
         try:
-            ctx.write_control(lambda control, session: control.archives.insert_one(known, session=session))
+            ctx.write_control(lambda control, session: _keep(ctx, control, session, known))
         except BaseException:
             ctx.blobs.delete(blob.id)
             raise
     content = f"/v1/archives/{ctx.job_id}/content"
     return Exported(ctx.job_id, known["size_bytes"], known["sha256"], known["documents"], {"content": content})
+
+
+def _keep(ctx: Context, control: ControlPlane, session: ClientSession, archive: Mapping[str, Any]) -> None:
+    """Note the archive with its event, whose counter lets no two count the others at once."""
+    said = {"archive_id": ctx.job_id, "sha256": archive["sha256"]}
+    actor = ctx.claimed.submitted_by
+    append(control, session, ctx.services.clock, ctx.org_id, "OrganizationExported", actor=actor, data=said)
+    if ctx.services.archives.is_full(ctx.org_id, session):
+        raise _too_many()
+    control.archives.insert_one(archive, session=session)
+
+
+def _too_many() -> JobFailed:
+    """Return the failure of an export beyond the archives that are kept."""
+    return JobFailed(f"{ARCHIVES_MOST} archives are kept. Delete one first.", code="too-many-archives")
 
 
 def _pieces(ctx: Context, writer: Writer, count: list[int]) -> Iterator[bytes]:

@@ -89,7 +89,13 @@ def test_a_key_of_one_organization_sees_nothing_of_another(
 def test_a_key_that_was_tampered_with_does_not_hold(
     admin: Member, anonymous: FlaskClient, forge: Callable[[str], str]
 ) -> None:
-    problem_of(ask(anonymous, forge(make(admin)["token"])), 401)
+    token = make(admin)["token"]
+
+    problem = problem_of(ask(anonymous, forge(token)), 401)
+
+    assert problem["type"] == "/problems/unauthenticated"
+    assert token.rsplit("_", maxsplit=1)[-1] not in str(problem)
+    assert ask(anonymous, token).status_code == 200
 
 
 def test_a_revoked_key_is_refused_on_every_process_within_five_seconds(
@@ -140,7 +146,10 @@ def test_an_organization_has_so_many_keys(admin: Member, monkeypatch: pytest.Mon
     for _ in range(3):
         make(admin)
 
-    problem_of(admin("POST", "/v1/api-keys", json={"name": "k", "scopes": ["jobs:read"]}), 409)
+    problem = problem_of(admin("POST", "/v1/api-keys", json={"name": "k", "scopes": ["jobs:read"]}), 409)
+
+    assert "Revoke one first" in problem["detail"]
+    assert len(admin("GET", "/v1/api-keys").json["items"]) == 3
 
 
 def test_a_key_says_when_it_was_used_last(admin: Member, anonymous: FlaskClient) -> None:

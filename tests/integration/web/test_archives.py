@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from common.ids import OrgId, is_id, new_id
 from common.jobs.record import JobRecord
 from common.organizations import archive as archive_format
+from common.organizations import archives
 from common.organizations.archive import MANIFEST, SEAL, Ids, travelling
 from common.services import Services
 from common.tenancy.collections import TENANT_COLLECTIONS
@@ -304,10 +305,26 @@ def test_archives_are_listed_downloaded_in_parts_and_deleted(services: Services,
     assert source("GET", "/v1/archives").json["items"] == []
 
 
+def test_so_many_archives_are_kept_and_each_is_an_event(
+    services: Services, source: Member, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(archives, "ARCHIVES_MOST", 2)
+    for _ in range(2):
+        exported(services, source)
+
+    ended = do(services, source, source("POST", "/v1/archives").json["id"])
+
+    assert (ended.state, ended.error["code"]) == ("failed", "too-many-archives")  # type: ignore[index]
+    types = [one["type"] for one in source("GET", "/v1/events").json["items"]]
+    assert types.count("OrganizationExported") == 2
+    source("DELETE", f"/v1/archives/{source('GET', '/v1/archives').json['items'][0]['id']}")
+    exported(services, source)
+
+
 def test_a_member_has_no_part_in_it(source: Member, member_of: Callable[..., Member]) -> None:
     bob = member_of(source.org_id, "member")
     for method, path in (("POST", "/v1/archives"), ("GET", "/v1/archives"), ("POST", "/v1/archives/restorations")):
-        problem_of(bob(method, path), 403)
+        assert problem_of(bob(method, path), 403)["type"] == "/problems/forbidden", path
 
 
 def test_the_body_must_be_an_archive_and_bounded(

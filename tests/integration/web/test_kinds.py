@@ -58,3 +58,12 @@ def test_a_kind_that_is_not_open_has_no_address(admin: Member) -> None:
     for kind in ("probe.be_quick", "tickets.import_file", "nothing.such"):
         problem_of(admin("POST", f"/v1/kinds/{kind}/jobs", json={"payload": {}}), 404)
     assert admin("GET", "/v1/jobs").json["items"] == []
+
+
+def test_what_an_operator_submits_is_audited(operator: Member, services: Services) -> None:
+    answer = operator("POST", "/v1/kinds/platform.tend_indexes/jobs", json={"payload": {"mode": "apply"}})
+
+    assert answer.status_code == 202
+    (entry,) = services.audit.page(limit=1)
+    assert (entry["action"], entry["subject"]) == ("job.submit", "platform.tend_indexes")
+    assert entry["actor"] == operator.user_id

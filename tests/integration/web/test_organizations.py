@@ -52,7 +52,10 @@ def test_their_own_people_see_all_of_it_and_no_cache_keeps_it(
 
 
 def test_credentials_that_do_not_hold_are_not_taken_for_none(anonymous: FlaskClient, path: str) -> None:
-    problem_of(anonymous.get(path, headers={"Authorization": "Bearer x"}), 401)
+    problem = problem_of(anonymous.get(path, headers={"Authorization": "Bearer x"}), 401)
+
+    assert "name" not in problem
+    assert anonymous.get(path).status_code == 200
 
 
 def test_an_admin_changes_name_and_settings(admin: Member, path: str) -> None:
@@ -68,7 +71,11 @@ def test_an_admin_changes_name_and_settings(admin: Member, path: str) -> None:
 
 
 def test_a_member_changes_nothing(admin: Member, member_of: Callable[..., Member], path: str) -> None:
+    before = admin("GET", path).json
+
     problem_of(member_of(admin.org_id, "member")("PATCH", path, json={"name": "x"}), 403)
+
+    assert admin("GET", path).json == before
 
 
 @pytest.mark.parametrize(

@@ -72,9 +72,12 @@ def test_an_invitation_is_over_after_its_time(
     admin: Member, anonymous: FlaskClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(people, "INVITATION_LASTS", people.INVITATION_LASTS * 0)
-    token = made(admin("POST", "/v1/users", json={"email": "bob@acme.example"}))["invitation"]["token"]
+    bob = made(admin("POST", "/v1/users", json={"email": "bob@acme.example"}))
+    asked = {"token": bob["invitation"]["token"], "password": PASSWORD}
 
-    problem_of(anonymous.post("/v1/auth/password", json={"token": token, "password": PASSWORD}), 404)
+    problem_of(anonymous.post("/v1/auth/password", json=asked), 404)
+
+    assert admin("GET", f"/v1/users/{bob['id']}").json["state"] == "invited"
 
 
 def test_an_invitation_is_used_once_by_twenty_at_once(admin: Member, services: Services) -> None:
@@ -140,6 +143,8 @@ def test_nobody_chooses_another_persons_password(admin: Member, member_of: Calla
     problem_of(admin("POST", f"/v1/users/{bob.user_id}/password", json=both), 422)
     problem_of(bob("POST", f"/v1/users/{admin.user_id}/password", json={}), 403)
 
+    assert events(admin, "PasswordChanged", "PasswordResetIssued") == []
+
 
 def test_a_member_changes_the_own_name_and_nothing_else(admin: Member, member_of: Callable[..., Member]) -> None:
     bob = member_of(admin.org_id, "member")
@@ -162,7 +167,11 @@ def test_an_address_is_once_in_an_organization_and_again_in_another(admin: Membe
     made(admin("POST", "/v1/users", json=asked))
 
     problem_of(admin("POST", "/v1/users", json={"email": "BOB@acme.example"}), 409)
-    made(stranger("POST", "/v1/users", json=asked))
+    theirs = made(stranger("POST", "/v1/users", json=asked))
+
+    mine = [one["id"] for one in admin("GET", "/v1/users").json["items"] if one["email"] == asked["email"]]
+    assert len(mine) == 1
+    assert theirs["id"] not in mine
 
 
 def test_the_same_key_makes_one_person_and_shows_no_secret_again(admin: Member) -> None:
