@@ -111,9 +111,21 @@ def do_once(
 
     Raises like `look_up`, and `Conflict` for what another request is making at this moment.
     """
+    if once is not None:
+        look_up(collection, once, now())
+    return keep_once(collection, once, now, effect, transact)
+
+
+def keep_once(
+    collection: Collection[Any],
+    once: Once | None,
+    now: Callable[[], datetime],
+    effect: Callable[[ClientSession], T],
+    transact: Callable[[Callable[[ClientSession], T]], T],
+) -> T:
+    """Do what `do_once` does for who has looked the key up already."""
     if once is None:
         return transact(effect)
-    look_up(collection, once, now())
 
     def both(session: ClientSession) -> T:
         made = effect(session)

@@ -91,7 +91,13 @@ class Submitter:
         if once is None:
             record = self._store.retry(org_id, job_id)
         else:
-            record = self._do_once(once, lambda session: self._store.retry(org_id, job_id, session=session))
+            record = idempotency.do_once(
+                self._control.idempotency,
+                once,
+                self._clock.now,
+                lambda session: self._store.retry(org_id, job_id, session=session),
+                self._control.transaction,
+            )
             self._store.tell([record.id])
         self._lanes.admit_all_soon([record.entry])
         return record
@@ -159,11 +165,7 @@ class Submitter:
             self._control.jobs.insert_one(document, session=session)
             return record
 
-        self._do_once(once, insert)
-
-    def _do_once(self, once: Once | None, effect: Callable[[ClientSession], JobRecord]) -> JobRecord:
-        keys, control = self._control.idempotency, self._control
-        return idempotency.do_once(keys, once, self._clock.now, effect, control.transaction)
+        idempotency.keep_once(self._control.idempotency, once, self._clock.now, insert, self._control.transaction)
 
     def _admit(self, documents: Sequence[Mapping[str, Any]]) -> None:
         self._lanes.admit_all_soon(entry_of(one) for one in documents if one["state"] == "queued")
