@@ -7,6 +7,7 @@ FairwayError
 │   ├── TooLarge 413        ├── WrongMediaType 415    ├── Invalid 422
 │   └── TooMany 429
 ├── Unavailable 503         a server does not answer; trying again may help
+│   └── StorageUnavailable  the store of files fails or is full
 ├── HeldBack                shared by many and not to be had now; a job waits for it without holding a worker
 │   ├── RateLimited         every permit is given or booked
 │   ├── ToldToWait          the outside host asked for it (429, Retry-After)
@@ -152,6 +153,10 @@ class Unavailable(FairwayError):
     def __init__(self, detail: str, *, retry_after_s: int = 2) -> None:
         super().__init__(detail)
         self.retry_after_s = retry_after_s
+
+
+class StorageUnavailable(Unavailable):
+    """The store of files does not answer, fails or is full; nothing was kept."""
 
 
 class HeldBack(FairwayError):

@@ -29,6 +29,8 @@ _TOKEN = re.compile(r"fwk_([0-9a-f-]{36})_([A-Za-z0-9_-]{43})\Z")
 Scope = Literal[
     "jobs:read",
     "jobs:write",
+    "files:read",
+    "files:write",
     "tickets:read",
     "tickets:write",
     "organization:read",

@@ -13,6 +13,7 @@ TENANT_COLLECTIONS: Mapping[str, "TenantCollection"] = MappingProxyType(_DECLARE
 
 INDEXES_WITHOUT_ORGANIZATION = {
     ("fences", "expiry"): "a TTL index holds one date and serves no query",
+    ("loose_blobs", "due"): "the cleaner asks whose bytes are due, and is told organizations only",
 }
 """The indexes of tenant data that do not begin with `org_id`, with their reasons."""
 
@@ -22,14 +23,17 @@ class TenantCollection:
     """One collection of the data plane. Declaring it registers it; only registered ones can be reached.
 
     *references* are its fields that hold ids of other things; what *travels* goes along in its organization's
-    archive. Raises `TypeError` for a name that is taken or none of ours, and for an index that does not begin
-    with `org_id` and is not listed above.
+    archive. *blob* is the field that names a stored file, whose bytes live as long as the document. To one that is
+    *append_only* nothing but inserts can be written. Raises `TypeError` for a name that is taken or none of ours,
+    and for an index that does not begin with `org_id` and is not listed above.
     """
 
     name: str
     indexes: tuple[IndexModel, ...]
     references: tuple[str, ...] = ()
     travels: bool = True
+    blob: str | None = None
+    append_only: bool = False
 
     def __post_init__(self) -> None:
         if not _NAME.match(self.name) or self.name.startswith("system"):

@@ -1,0 +1,1 @@
+"""Rooms and the files that are shared in them: who may do what, and bytes that are stored once."""
