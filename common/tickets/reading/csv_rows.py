@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from typing import TextIO
 
 from common.errors import JobFailed
+from common.text.lines import RECORD_MAX_CHARS, Lines, RecordTooLong
 from common.tickets.attributes import NAME_MAX_CHARS
-from common.tickets.reading.lines import Lines, RecordTooLong
-from common.tickets.reading.rows import COLUMNS_MAX, RECORD_MAX_CHARS, Refusal, Row
+from common.tickets.reading.rows import COLUMNS_MAX, Refusal, Row
 
 FIELD_MAX_CHARS = 128 * 1024
 # The module's only bound is a global one; this is also its default.

@@ -5,8 +5,8 @@ from typing import TextIO
 
 import orjson
 
-from common.tickets.reading.lines import Lines, RecordTooLong
-from common.tickets.reading.rows import COLUMNS_MAX, RECORD_MAX_CHARS, Refusal, Row
+from common.text.lines import RECORD_MAX_CHARS, Lines, RecordTooLong
+from common.tickets.reading.rows import COLUMNS_MAX, Refusal, Row
 
 
 def json_rows(text: TextIO) -> Iterator[Row | Refusal]:

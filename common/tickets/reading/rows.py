@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any
 
 COLUMNS_MAX = 1_000
-RECORD_MAX_CHARS = 256 * 1024
 
 
 @dataclass(frozen=True, slots=True)

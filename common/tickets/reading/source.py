@@ -7,9 +7,9 @@ from io import TextIOWrapper
 from typing import BinaryIO, Literal, TextIO
 
 from common.errors import JobFailed
+from common.text.delimiter import detect_delimiter
+from common.text.encoding import detect_encoding
 from common.tickets.reading.csv_rows import csv_header, csv_rows
-from common.tickets.reading.delimiter import detect_delimiter
-from common.tickets.reading.encoding import detect_encoding
 from common.tickets.reading.json_rows import json_rows
 from common.tickets.reading.rows import Refusal, Row
 

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from common.errors import JobFailed
-from common.tickets.reading.rows import RECORD_MAX_CHARS, Refusal, Row
+from common.text.lines import RECORD_MAX_CHARS
+from common.tickets.reading.rows import Refusal, Row
 from common.tickets.reading.source import Format, detect_form, read_header, read_rows
 
 DATA = Path(__file__).parents[4] / "shared" / "data"

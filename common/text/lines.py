@@ -2,8 +2,7 @@
 
 from typing import TextIO
 
-from common.tickets.reading.rows import RECORD_MAX_CHARS
-
+RECORD_MAX_CHARS = 256 * 1024
 _SKIP_CHARS = 64 * 1024
 
 

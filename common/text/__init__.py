@@ -1,0 +1,1 @@
+"""Text as it really comes: unknown encodings, delimiters and line ends, and no bounds."""
