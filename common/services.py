@@ -22,6 +22,7 @@ from common.coordination.rate_limiter import RateLimiter
 from common.errors import Misconfigured, Unavailable
 from common.events import EVENTS_INDEXES
 from common.figures import Figures, PoolCounts
+from common.files.rooms import Rooms
 from common.ids import OrgId
 from common.jobs.backlog import Backlog
 from common.jobs.children import CLOSINGS_INDEXES
@@ -171,6 +172,11 @@ class Services:
     def archives(self) -> Archives:
         """Return the archives that organizations made of themselves."""
         return Archives(self.control, self.blobs)
+
+    @functools.cached_property
+    def rooms(self) -> Rooms:
+        """Return the rooms in which people share files."""
+        return Rooms(self.scope)
 
     @functools.cached_property
     def indexes(self) -> Indexes:

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Literal
 
+from common.errors import Forbidden, NotFound
+
 RoomRole = Literal["viewer", "editor", "owner"]
 ROOM_ROLES: tuple[RoomRole, ...] = ("viewer", "editor", "owner")
 """From the one that may least to the one that may most: each may what those before it may."""
@@ -54,3 +56,19 @@ def may(role: RoomRole | None, operation: Operation, *, is_admin: bool) -> bool:
     if is_admin:
         return True
     return role is not None and ROOM_ROLES.index(role) >= ROOM_ROLES.index(NEEDS[operation])
+
+
+def demand(role: RoomRole | None, operation: Operation, *, is_admin: bool, absent: str) -> None:
+    """Go on if that role may do *operation*. Raises `NotFound` with *absent* for none, else `Forbidden`."""
+    if may(role, operation, is_admin=is_admin):
+        return
+    if role is None:
+        raise NotFound(absent)
+    raise Forbidden(f"Only {_HOLDERS[NEEDS[operation]]} of a room may {operation}.")
+
+
+_HOLDERS: Mapping[RoomRole, str] = {
+    "viewer": "a member",
+    "editor": "an editor or owner",
+    "owner": "an owner",
+}

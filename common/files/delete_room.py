@@ -1,0 +1,9 @@
+"""What is asked: empty a room that was deleted."""
+
+from common.jobs.kind import Job
+
+
+class DeleteRoom(Job, name="files.delete_room", queue="files"):
+    """Take the files and the people out of a room that was deleted; one that is still there is deleted first."""
+
+    room_id: str
