@@ -22,6 +22,7 @@ from common.coordination.rate_limiter import RateLimiter
 from common.errors import Misconfigured, Unavailable
 from common.events import EVENTS_INDEXES
 from common.figures import Figures, PoolCounts
+from common.files.members import Members
 from common.files.rooms import Rooms
 from common.ids import OrgId
 from common.jobs.backlog import Backlog
@@ -176,7 +177,12 @@ class Services:
     @functools.cached_property
     def rooms(self) -> Rooms:
         """Return the rooms in which people share files."""
-        return Rooms(self.scope)
+        return Rooms(self.control, self.scope, self.submitter, self.clock)
+
+    @functools.cached_property
+    def room_members(self) -> Members:
+        """Return who is in those rooms."""
+        return Members(self.scope, self.clock)
 
     @functools.cached_property
     def indexes(self) -> Indexes:

@@ -5,10 +5,11 @@
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
+from common.clock import rfc3339
 from common.errors import NotFound, Stale
 from common.files.collections import ROOMS
 from common.ids import new_id
@@ -59,6 +60,27 @@ def new_room(name: str, description: str, *, by: str, at: datetime) -> Room:
     )
 
 
+def shown(room: Room) -> dict[str, Any]:
+    """Return *room* as the API shows it."""
+    return {
+        "id": room.room_id,
+        "name": room.name,
+        "description": room.description,
+        "created_by": room.created_by,
+        "created_at": rfc3339(room.created_at),
+        "updated_at": rfc3339(room.updated_at),
+        "members": room.members,
+        "files": room.files,
+    }
+
+
+def as_shown_when_new(body: Mapping[str, Any]) -> Room:
+    """Return the new room of which the API showed *body*."""
+    at = datetime.fromisoformat(body["created_at"])
+    made = new_room(body["name"], body["description"], by=body["created_by"], at=at)
+    return replace(made, room_id=body["id"])
+
+
 def room_document(room: Room) -> dict[str, Any]:
     """Return a room that is active as MongoDB keeps it."""
     return {
@@ -105,16 +127,29 @@ def find_room(scope: OrgScope, room_id: str) -> Room:
     return read_room(found)
 
 
-def revise(scope: OrgScope, room_id: str, update: Mapping[str, Any], *, revision: int | None) -> Room:
+def revise(
+    scope: OrgScope,
+    room_id: str,
+    *,
+    at: datetime,
+    revision: int | None,
+    fields: Mapping[str, Any] | None = None,
+    members: int = 0,
+) -> Room:
     """Make the next revision of a room, in the transaction of *scope*; return the room as it is then.
 
-    *update* has operators for other fields than `revision`; with *revision* it is made for that one only.
-    Raises `NotFound`, or `Stale` for another revision.
+    It has other *fields*, and so many *members* more. With *revision* it is made for that one only. Raises
+    `NotFound`, or `Stale` for another revision.
     """
     same = active(room_id) | ({} if revision is None else {"revision": revision})
-    increments = {**update.get("$inc", {}), "revision": 1}
-    found = scope[ROOMS].find_one_and_update(same, {**update, "$inc": increments}, return_document=True)
+    update = {"$set": {**(fields or {}), "updated_at": at}, "$inc": {"revision": 1, "members": members}}
+    found = scope[ROOMS].find_one_and_update(same, update, return_document=True)
     if found is None:
         find_room(scope, room_id)
-        raise Stale("The room has changed since you read it. Read it again.")
+        raise stale()
     return read_room(found)
+
+
+def stale() -> Stale:
+    """Return what is raised for another revision than the one that was meant."""
+    return Stale("The room has changed since you read it. Read it again.")

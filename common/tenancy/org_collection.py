@@ -2,6 +2,7 @@
 
 - The organization's condition is merged into every filter and into the first stage of every pipeline.
 - It is put into every document that is written, and no update may touch it.
+- What was inserted into an append-only collection stays as it is.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -29,16 +30,24 @@ Document = Mapping[str, Any]
 class OrgCollection:
     """One collection as one organization sees it: every other organization's documents do not exist.
 
-    Each method raises `Unsafe`, before anything is sent, for a query that could leave the organization.
+    Each method raises `Unsafe`, before anything is sent, for a query that could leave the organization, and
+    for a change of what stands in a collection that is *append_only*.
     """
 
     def __init__(
-        self, collection: Collection[Any], org_id: OrgId, session: ClientSession | None, *, writable: bool
+        self,
+        collection: Collection[Any],
+        org_id: OrgId,
+        session: ClientSession | None,
+        *,
+        writable: bool,
+        append_only: bool = False,
     ) -> None:
         self.__collection = collection
         self.__org_id = org_id
         self.__session = session
         self.__writable = writable
+        self.__append_only = append_only
 
     def find(
         self,
@@ -89,7 +98,7 @@ class OrgCollection:
     def update_one(self, filter: Filter, update: Mapping[str, Any], *, upsert: bool = False) -> int:  # noqa: A002
         """Update the first match; return how many matched."""
         return (
-            self.__writing()
+            self.__changing()
             .update_one(self.__mine(filter), safe_update(update), upsert=upsert, session=self.__session)
             .matched_count
         )
@@ -97,14 +106,14 @@ class OrgCollection:
     def update_many(self, filter: Filter, update: Mapping[str, Any]) -> int:  # noqa: A002
         """Update every match; return how many matched."""
         return (
-            self.__writing()
+            self.__changing()
             .update_many(self.__mine(filter), safe_update(update), session=self.__session)
             .matched_count
         )
 
     def update_each(self, updates: Iterable[tuple[Filter, Mapping[str, Any]]]) -> int:
         """Make many single updates in one round trip, in any order; return how many matched."""
-        collection = self.__writing()
+        collection = self.__changing()
         operations = [UpdateOne(self.__mine(where), safe_update(update)) for where, update in updates]
         if not operations:
             return 0
@@ -114,7 +123,7 @@ class OrgCollection:
         """Replace the first match; return how many matched."""
         owned = self.__owned(document)
         return (
-            self.__writing()
+            self.__changing()
             .replace_one(self.__mine(filter), owned, upsert=upsert, session=self.__session)
             .matched_count
         )
@@ -130,7 +139,7 @@ class OrgCollection:
     ) -> dict[str, Any] | None:
         """Update the first match and return it as it was, or with *return_document* as it is now."""
         refuse_forbidden(projection)
-        found: dict[str, Any] | None = self.__writing().find_one_and_update(
+        found: dict[str, Any] | None = self.__changing().find_one_and_update(
             self.__mine(filter),
             safe_update(update),
             projection=projection,
@@ -142,11 +151,11 @@ class OrgCollection:
 
     def delete_one(self, filter: Filter) -> int:  # noqa: A002
         """Delete the first match; return how many went."""
-        return self.__writing().delete_one(self.__mine(filter), session=self.__session).deleted_count
+        return self.__changing().delete_one(self.__mine(filter), session=self.__session).deleted_count
 
     def delete_many(self, filter: Filter) -> int:  # noqa: A002
         """Delete every match; return how many went."""
-        return self.__writing().delete_many(self.__mine(filter), session=self.__session).deleted_count
+        return self.__changing().delete_many(self.__mine(filter), session=self.__session).deleted_count
 
     def __mine(self, where: Filter | None) -> dict[str, Any]:
         if where is None:
@@ -169,6 +178,11 @@ class OrgCollection:
         if not self.__writable:
             raise Unsafe("This view is for reading. A handler writes through ctx.write, behind its fence.")
         return self.__collection
+
+    def __changing(self) -> Collection[Any]:
+        if self.__append_only:
+            raise Unsafe("To this collection is only added; what stands in it stays.")
+        return self.__writing()
 
 
 def _rows(cursor: Any) -> Iterator[dict[str, Any]]:

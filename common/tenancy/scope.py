@@ -55,7 +55,13 @@ class OrgScope:
         if collection.name not in self.__prepared:
             raise Unsafe(f"{collection.name} was declared after its database was prepared.")
         found = self.__database[self.__prepared[collection.name]]
-        return OrgCollection(found, self.__org_id, self.__session, writable=self.__writable)
+        return OrgCollection(
+            found,
+            self.__org_id,
+            self.__session,
+            writable=self.__writable,
+            append_only=collection.append_only,
+        )
 
     def transaction(self, work: Callable[["OrgScope"], T]) -> T:
         """Run *work* in one transaction; a transient conflict runs it again, for at most 20 seconds.
