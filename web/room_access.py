@@ -17,7 +17,7 @@ from functools import wraps
 from itertools import islice
 from typing import Any, TypeVar
 
-from flask import g
+from flask import g, request
 
 from common.errors import NotFound
 from common.files.collections import ROOM_FILES, ROOM_MEMBERS, ROOMS
@@ -25,6 +25,7 @@ from common.files.members import member_id, role_of
 from common.files.rights import Operation, RoomRole, demand, may
 from common.files.room import ABSENT, Room, read_room
 from common.tenancy.scope import OrgScope
+from web.contract import preconditions
 from web.contract.authentication import caller
 from web.contract.services import services
 
@@ -106,6 +107,17 @@ def role() -> RoomRole | None:
     """Return the caller's role in that room; `None` for an admin of the organization who has none there."""
     found: RoomRole | None = g.room_role
     return found
+
+
+def revision_meant(found: Room) -> int | None:
+    """Return the revision of the room that the caller's change is for, or `None` for whichever it is.
+
+    What is shown of a room has more in it than what is changed: files that came since leave an ETag good here.
+    Raises `Stale` or `Invalid` like `preconditions.matches`.
+    """
+    begins = f"{found.version}."
+    meant = next((tag for tag in request.if_match.as_set() if tag.startswith(begins)), found.version)
+    return found.revision if preconditions.matches(meant) else None
 
 
 def rooms_of_file() -> list[Linked]:
