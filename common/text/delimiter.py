@@ -7,6 +7,7 @@ from io import StringIO
 
 CANDIDATES = ",;\t|"
 _RECORDS = 50
+_CLEARLY = 0.9
 
 
 @dataclass(frozen=True)
@@ -16,6 +17,12 @@ class _Trial:
     delimiter: str
     columns: int
     agreeing: float
+    records: int
+
+    @property
+    def is_clear_table(self) -> bool:
+        """Tell whether this can hardly be chance."""
+        return self.columns > 1 and self.records > 1 and self.agreeing >= _CLEARLY
 
     @property
     def merit(self) -> tuple[bool, float, int]:
@@ -34,13 +41,24 @@ def detect_delimiter(sample: str, *, is_whole: bool) -> str:
     return max(trials, key=lambda trial: trial.merit).delimiter
 
 
+def find_table(sample: str, *, is_whole: bool) -> str | None:
+    """Return the sign that parts *sample* into a table; None if it is no table, so far as one can see.
+
+    A table has two records or more, two columns or more, and hardly a record that has not as many as the first.
+    """
+    trials = [_try(delimiter, sample, is_whole=is_whole) for delimiter in CANDIDATES if delimiter in sample]
+    tables = [trial for trial in trials if trial.is_clear_table]
+    return max(tables, key=lambda trial: trial.merit).delimiter if tables else None
+
+
 def _try(delimiter: str, sample: str, *, is_whole: bool) -> _Trial:
     widths = list(_widths(delimiter, sample))
     if not is_whole and len(widths) > 1:
         widths.pop()  # it may be cut
     if not widths:
-        return _Trial(delimiter, 0, 0.0)
-    return _Trial(delimiter, widths[0], sum(width == widths[0] for width in widths) / len(widths))
+        return _Trial(delimiter, 0, 0.0, 0)
+    agreeing = sum(width == widths[0] for width in widths) / len(widths)
+    return _Trial(delimiter, widths[0], agreeing, len(widths))
 
 
 def _widths(delimiter: str, sample: str) -> Iterator[int]:
