@@ -4,7 +4,6 @@ Always: memory, files (none can be written), descriptors, core dumps, new privil
 Where the kernel lets us: the network (a namespace of its own), and all of the file system but its own code.
 """
 
-import contextlib
 import ctypes
 import math
 import os
@@ -19,7 +18,6 @@ from pathlib import Path
 MEMORY_MAX_BYTES = 512 * 1024 * 1024
 CPU_LIMIT_S = 6
 _DESCRIPTORS_MAX = 32
-_NICER_BY = 5
 _PR_SET_PDEATHSIG = 1
 _PR_SET_NO_NEW_PRIVS = 38
 _CLONE_NEWUSER = 0x10000000
@@ -37,8 +35,6 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 def confine() -> None:
     """Give up what is not needed. Call it once, when what reads is loaded and before anything is read."""
-    with contextlib.suppress(OSError):
-        os.nice(_NICER_BY)
     _leave_the_network()
     for what, most in (
         (resource.RLIMIT_AS, MEMORY_MAX_BYTES),

@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, BinaryIO, TextIO
 
 from common.errors import JobFailed
+from common.text.delimiter import find_table
 from common.text.encoding import detect_encoding
 
 if TYPE_CHECKING:
@@ -102,6 +103,11 @@ class Content:
         """The beginning of the text, with the line ends that it has. Raises as `encoding` does."""
         with self.text(newline="") as text:
             return text.read(SAMPLE_CHARS)
+
+    @cached_property
+    def delimiter(self) -> str | None:
+        """The sign that parts the text into a table; None if it is no table. Raises as `encoding` does."""
+        return find_table(self.sample, is_whole=self.sample_is_whole)
 
     @property
     def sample_is_whole(self) -> bool:

@@ -97,7 +97,7 @@ class Examiner:
     def _alone(self, parcel: Parcel, part: Part, failure: ChildFailed) -> Findings:
         """Return what can be said of a content that a child failed at.
 
-        A child that died may have been killed for another reason, or broken by a content before: the next one tries.
+        A child that died may have been killed for another reason, or broken by a content before: one more tries.
         """
         if isinstance(failure, Died):
             try:
@@ -120,7 +120,7 @@ class Examiner:
 
     @contextmanager
     def _child(self) -> Iterator[Child]:
-        """Lend the child, started if there is none; an interrupted one has answers left to give, so it is killed."""
+        """Lend the child, started if there is none. One that is interrupted has answers left, so it is killed."""
         if self._running is None:
             self._running = Child(self._command)
         try:

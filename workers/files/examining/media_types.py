@@ -45,7 +45,7 @@ PRESENTATIONS = (PPTX, PPTM, PPSX)
 ZIPS = (ZIP, JAR, APK)
 IMAGES = ("image/png", "image/jpeg", "image/gif", "image/webp", "image/tiff", "image/bmp")
 
-_TEXT_TOO = frozenset({XML, SVG, RSS, ATOM, XHTML, "application/javascript", "message/rfc822"})
+_TEXT_TOO = frozenset({XML, SVG, RSS, ATOM, XHTML, JSON, JSON_LINES, "application/javascript", "message/rfc822"})
 _NOT_PLAIN = frozenset({"text/rtf"})
 
 

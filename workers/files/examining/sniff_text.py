@@ -6,7 +6,6 @@ from collections.abc import Mapping
 import orjson
 
 from common.files.findings import UNKNOWN_TYPE
-from common.text.delimiter import find_table
 from workers.files.examining import media_types
 from workers.files.examining.content import Content, Unreadable
 
@@ -40,8 +39,8 @@ def sniff_text(content: Content, guess: str) -> str:
         return _sniff_markup(start, guess)
     if start.startswith(("{", "[")) and (found := _sniff_json(sample, is_whole=content.sample_is_whole)):
         return found
-    if _is_weak(guess) and (delimiter := find_table(sample, is_whole=content.sample_is_whole)):
-        return media_types.TSV if delimiter == "\t" else media_types.CSV
+    if _is_weak(guess) and content.delimiter:
+        return media_types.TSV if content.delimiter == "\t" else media_types.CSV
     return media_types.PLAIN if guess in _WEAK else guess
 
 
@@ -55,8 +54,8 @@ def _sniff_markup(start: str, guess: str) -> str:
     known = _ROOTS.get(root[1].lower()) if root else None
     if start.startswith("<?xml"):
         return known or media_types.XML
-    if known == media_types.SVG:
-        return media_types.SVG
+    if known and known != media_types.XHTML:
+        return known
     return guess if guess not in _WEAK else media_types.PLAIN
 
 

@@ -44,4 +44,5 @@ def _found(workbook: CalamineWorkbook) -> Mapping[str, Any]:
 
 def _sheet(workbook: CalamineWorkbook, metadata: SheetMetadata) -> dict[str, Any]:
     sheet = workbook.get_sheet_by_name(metadata.name)
-    return {"name": shown(metadata.name), "rows": sheet.total_height, "columns": sheet.total_width}
+    row, column = sheet.end or (-1, -1)
+    return {"name": shown(metadata.name), "rows": row + 1, "columns": column + 1}

@@ -5,9 +5,9 @@ import itertools
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from io import StringIO
 from typing import Any, TextIO
 
-from common.text.delimiter import detect_delimiter
 from common.text.lines import Lines, RecordTooLong
 from workers.files.examining.content import Content, Unreadable
 from workers.files.examining.filled_lines import CHUNK_CHARS, FilledLines
@@ -18,7 +18,7 @@ _CLOCK_READ_EVERY = 4096
 
 def read(content: Content) -> Mapping[str, Any]:
     """Return `encoding`, `delimiter`, `rows` and `columns`. Raises `Unreadable` if some rows can't be read."""
-    delimiter = detect_delimiter(content.sample, is_whole=content.sample_is_whole)
+    delimiter = content.delimiter or ","
     columns = _columns(content.sample, delimiter)
     rows = _count_unquoted(content)
     counted = _Counted(rows) if rows is not None else _count(content, delimiter)
@@ -45,7 +45,7 @@ class _Counted:
 
 def _columns(sample: str, delimiter: str) -> int:
     """Count the values of the first record; the sample begins with it, and it is no table without."""
-    reader = csv.reader(sample.splitlines(keepends=True), delimiter=delimiter)
+    reader = csv.reader(StringIO(sample, newline=""), delimiter=delimiter)
     return len(next((values for values in reader if values), []))
 
 
