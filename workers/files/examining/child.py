@@ -5,17 +5,14 @@ It has no logs and no credentials, and may be killed at any moment.
 
 import logging
 import os
-import resource
 import socket
 import warnings
 
 from workers.files.examining.answers import say
-from workers.files.examining.confinement import confine, renew_cpu_limit
+from workers.files.examining.confinement import Gauge, confine, renew_cpu_limit
 from workers.files.examining.content import Content
 from workers.files.examining.reading import examine, name
 from workers.files.examining.wire import READY, Request, receive_request
-
-_SPENT_KIB = 256 * 1024
 
 
 def main() -> None:
@@ -23,23 +20,24 @@ def main() -> None:
     logging.disable()
     warnings.simplefilter("ignore")
     with socket.socket(fileno=os.dup(0)) as sock:
+        gauge = Gauge()
         confine()
         sock.sendall(READY)
         while (asked := receive_request(sock)) is not None:
             request, descriptor = asked
-            is_spent = _serve(sock, request, descriptor)
+            is_spent = _serve(sock, request, descriptor, gauge)
             os.close(descriptor)
             if is_spent:
                 return
 
 
-def _serve(sock: socket.socket, request: Request, descriptor: int) -> bool:
+def _serve(sock: socket.socket, request: Request, descriptor: int, gauge: Gauge) -> bool:
     """Answer each part; returns whether to end, because a content took memory that the next may need."""
     for part in request.parts:
         renew_cpu_limit()
         content = Content(descriptor, part.offset, part.held_bytes, part.size_bytes)
         findings = name(content) if request.type_only else examine(content)
-        is_spent = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss > _SPENT_KIB
+        is_spent = gauge.is_half_full()
         sock.sendall(say(findings, is_last=is_spent))
         if is_spent:
             return True

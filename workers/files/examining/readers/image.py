@@ -26,13 +26,15 @@ _FORMATS = [
         WebPImagePlugin.WebPImageFile,
     )
 ]
+# Frames are counted by going from one to the next.
+_GONE_THROUGH_MAX_BYTES = 16 * 1024 * 1024
 _PIXELS_MAX = Image.MAX_IMAGE_PIXELS or 0
 # The judgement is ours, with the size in it, which Pillow's error has not.
 Image.MAX_IMAGE_PIXELS = None
 
 
 def read(content: Content) -> Mapping[str, Any]:
-    """Return `width_px` and `height_px`, and `frames` if there are several.
+    """Return `width_px` and `height_px`, and of files up to 16 MiB `frames` if there are several.
 
     Raises `Unreadable` if the header is damaged, or claims more pixels than Pillow unpacks without a warning.
     """
@@ -44,7 +46,7 @@ def read(content: Content) -> Mapping[str, Any]:
         found = {"width_px": image.width, "height_px": image.height}
         if image.width * image.height > _PIXELS_MAX:
             raise Unreadable("The image has too many pixels to be unpacked.", **found)
-        return found | _frames(image)
+        return found | (_frames(image) if content.size_bytes <= _GONE_THROUGH_MAX_BYTES else {})
 
 
 def _frames(image: Image.Image) -> dict[str, int]:
