@@ -15,11 +15,13 @@ from pymongo.collection import Collection
 from pymongo.command_cursor import CommandCursor
 from pymongo.cursor import Cursor
 from pymongo.database import Database
-from pymongo.errors import PyMongoError
+from pymongo.errors import DuplicateKeyError, PyMongoError
 
+from common.files.collections import AUDIT_LOG
 from common.ids import new_id
 from common.tenancy import safety
 from common.tenancy.org_collection import OrgCollection
+from common.tenancy.registry import Registry
 from common.tenancy.safety import Unsafe
 from tests.integration.tenancy import hostile
 from tests.integration.tenancy.conftest import EACH_HAS, THINGS, Pool
@@ -351,6 +353,74 @@ def test_a_view_for_reading_reads_and_refuses_every_write(pool: Pool) -> None:
             write()
     assert len(list(view.find())) == EACH_HAS
     assert pool.ours() == before
+
+
+LOG = AUDIT_LOG  # any that is append-only would do; this one is real
+
+
+@pytest.fixture
+def log(pool: Pool) -> OrgCollection:
+    """Return an append-only collection with three entries of the organization."""
+    made = pool.scope[LOG]
+    made.insert_many([{"_id": one, "n": n} for n, one in enumerate(pool.our_ids)])
+    return made
+
+
+APPENDED: list[Call] = [
+    *(
+        lambda log, _, form=form, where=where: form(log, where, MARK)
+        for forms in UPDATES.values()
+        for form in forms
+        for where in ({}, {"_id": "none"})
+    ),
+    *(
+        lambda log, _, form=form, where=where: form(log, where, {"_id": "x"})
+        for forms in REPLACES.values()
+        for form in forms
+        for where in ({}, {"_id": "none"})
+    ),
+    *(lambda log, where, form=form: form(log, where) for forms in DELETES.values() for form in forms),
+    lambda log, _: log.update_each([]),
+]
+
+
+@pytest.mark.parametrize("change", APPENDED)
+def test_what_stands_in_an_append_only_collection_stays(pool: Pool, log: OrgCollection, change: Call) -> None:
+    before = list(log.find())
+
+    for where in ({}, {"_id": pool.our_ids[0]}):
+        with pytest.raises(Unsafe, match="only added"):
+            change(log, where)
+        with pytest.raises(Unsafe, match="only added"):
+            pool.scope.transaction(lambda scope, where=where: change(scope[LOG], where))  # type: ignore[misc]
+
+    assert list(log.find()) == before
+    assert len(before) == EACH_HAS
+
+
+def test_to_an_append_only_collection_is_added(pool: Pool, log: OrgCollection) -> None:
+    log.insert_one(fresh())
+    pool.scope.transaction(lambda scope: scope[LOG].insert_many([fresh(), fresh()]))
+
+    assert log.count_documents() == EACH_HAS + 3
+    with pytest.raises(DuplicateKeyError):
+        log.insert_one({"_id": pool.our_ids[0]})
+    with pytest.raises(Unsafe, match="reading"):
+        pool.scope.reading()[LOG].insert_one(fresh())
+
+
+def test_a_purge_removes_also_what_is_append_only(
+    pool: Pool, log: OrgCollection, make_registry: Callable[..., Registry]
+) -> None:
+    registry = make_registry(pool.raw.database.name)
+    if registry.get(pool.us).placement.mode == "dedicated":
+        registry.drop_dedicated(pool.us)
+        assert f"{pool.raw.database.name}.{LOG.name}.{pool.us}" not in pool.collections()
+        return
+
+    assert registry.remove_rows(pool.us, LOG, 100) == EACH_HAS
+
+    assert list(log.find()) == []
 
 
 def test_a_view_for_reading_stays_one_in_a_transaction(pool: Pool) -> None:

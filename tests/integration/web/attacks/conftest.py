@@ -128,6 +128,7 @@ def things(services: Services, admin: Member) -> dict[str, str]:
     session_id = admin("GET", "/v1/sessions").json["items"][0]["id"]
     archive = admin("POST", "/v1/archives").json["id"]
     Slot(services).step("organizations")
+    room = admin("POST", "/v1/rooms", json={"name": CANARY}).json["id"]
     (ticket,) = admin("GET", "/v1/tickets").json["items"]
     assert services.jobs.get(admin.org_id, accepted.json["id"]).kind == ImportFile.name
     return {
@@ -139,6 +140,7 @@ def things(services: Services, admin: Member) -> dict[str, str]:
         "{org_id}": admin.org_id,
         "{archive_id}": archive,
         "{session_id}": session_id,
+        "{room_id}": room,
     }
 
 
