@@ -1,6 +1,6 @@
 """What every store of files promises, whatever it stands on."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import BinaryIO, Protocol
 
@@ -15,24 +15,55 @@ class Blob:
 
 
 class BlobStore(Protocol):
-    """Keep files by random id. Nothing is visible, under any id, before all of it is safe on disk."""
+    """Keep files by random id. Nothing is visible, under any id, before all of it is safe in the store.
 
-    def save(self, chunks: Iterable[bytes], *, max_bytes: int) -> Blob:
-        """Store a stream and return what it was; holds one chunk at a time in memory.
+    Whatever the medium does (full, broken, away, too slow) is `StorageUnavailable`; trying again may help.
+    """
 
-        Raises `TooLarge` as soon as the stream is over *max_bytes*, and whatever *chunks* raises;
-        nothing stays behind then.
+    def save(self, chunks: Iterable[bytes], *, max_bytes: int, blob_id: str | None = None) -> Blob:
+        """Store a stream and return what it was; holds a few MiB in memory, whatever its size.
+
+        Under *blob_id*, which the caller has written down first, so that what a crash leaves is found; saving
+        under it again replaces whole by whole. Without one an id is made.
+
+        Raises `TooLarge` as soon as the stream is over *max_bytes*, `StorageUnavailable`, and whatever *chunks*
+        raises; nothing stays behind then.
+        """
+        ...
+
+    def save_many(self, contents: Mapping[str, bytes]) -> None:
+        """Store many small files at once, each under its id; all are safe when this returns.
+
+        Much cheaper than one by one, because they are made safe together. Raises `StorageUnavailable`, and shows
+        none then that was not there before; a process that is killed may leave some, to be deleted by id.
         """
         ...
 
     def open(self, blob_id: str) -> BinaryIO:
-        """Open a stored file for reading. Raises `NotFound` if there is none of that id."""
+        """Open a stored file for reading and seeking.
+
+        Raises `NotFound` if there is none of that id; `StorageUnavailable` here or at any read.
+        """
         ...
 
     def exists(self, blob_id: str) -> bool:
-        """Tell whether a whole file is stored under *blob_id*."""
+        """Tell whether a whole file is stored under *blob_id*. Raises `StorageUnavailable`."""
         ...
 
     def delete(self, blob_id: str) -> None:
-        """Remove a stored file; one that is not there is as good as removed."""
+        """Remove a stored file, and what a killed `save` left under its id; absent is as good as removed.
+
+        A `save` under this id that still runs fails then. Raises `StorageUnavailable`.
+        """
+        ...
+
+    def url(self, blob_id: str, *, filename: str, media_type: str, inline: bool, lasts_s: int) -> str | None:
+        """Return an address where a browser gets the file itself for *lasts_s* seconds, under *filename*.
+
+        None where only this process can read it; whoever asks then streams it from `open`.
+        """
+        ...
+
+    def check(self) -> None:
+        """Refuse a place that can't hold files. Raises `Misconfigured`; one that is only away is let be."""
         ...
