@@ -17,10 +17,11 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from fairway.client import DAY_S, DEFAULT_URL, Fairway
+from fairway.client import DEFAULT_URL, Fairway
 from fairway.credentials import Credentials, forget, keep, load
 from fairway.errors import NotInTime, Problem, Unreachable
 from fairway.events import Event
+from fairway.jobs import DAY_S
 from fairway.models import FINAL, Job
 from fairway.models import Progress as JobProgress
 
