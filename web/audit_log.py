@@ -78,7 +78,7 @@ _PAGE = page_of(AuditLogEntry, "AuditLogPage")
 @blueprint.arguments(AuditLogQuery, location="query")
 @blueprint.response(200, _PAGE, example={"items": [_EXAMPLE], "next_cursor": None})
 @blueprint.doc(responses=openapi.errors("not-found"))
-def list_audit_log(query: dict[str, Any]) -> Response:
+def list_audit_entries(query: dict[str, Any]) -> Response:
     """List who did what, the newest first: admins all of it, also of rooms that are gone; owners their room's."""
     who = caller()
     if who.role != "admin":
