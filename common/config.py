@@ -97,6 +97,7 @@ class Settings(BaseSettings):
         10, ge=1, le=1_000_000, description="sign-ins to one account that one address may try a minute"
     )
     archive_max_bytes: int = Field(64 * 1024**3, ge=1, le=1024**4, description="an archive that is restored")
+    file_max_bytes: int = Field(64 * 1024**3, ge=1, le=1024**4, description="a file that is shared in a room")
     import_max_bytes: int = Field(2 * 1024**3, ge=1, le=1024**4)
 
     @field_validator("data_databases", "operator_networks", "trusted_proxies", "cors_origins", mode="before")

@@ -156,7 +156,12 @@ class Unavailable(FairwayError):
 
 
 class StorageUnavailable(Unavailable):
-    """The store of files does not answer, fails or is full; nothing was kept."""
+    """The store of files does not answer, fails or is full; nothing was kept. A job waits for it, uncharged."""
+
+    reason: ClassVar[str] = "storage"
+
+    def __init__(self, detail: str, *, retry_after_s: int = 10) -> None:
+        super().__init__(detail, retry_after_s=retry_after_s)
 
 
 class HeldBack(FairwayError):

@@ -34,6 +34,8 @@ EventType = Literal[
     "ApiKeyCreated",
     "ApiKeyRevoked",
     "OrganizationExported",
+    "StorageWarning",
+    "StorageFull",
     "CapacityWarning",
     "CapacityReached",
 ]

@@ -22,8 +22,11 @@ from common.coordination.rate_limiter import RateLimiter
 from common.errors import Misconfigured, Unavailable
 from common.events import EVENTS_INDEXES
 from common.figures import Figures, PoolCounts
+from common.files.cleaner import Cleaner
 from common.files.members import Members
 from common.files.rooms import Rooms
+from common.files.storage import Storage
+from common.files.uploads import Uploads
 from common.ids import OrgId
 from common.jobs.backlog import Backlog
 from common.jobs.children import CLOSINGS_INDEXES
@@ -175,6 +178,21 @@ class Services:
         return Archives(self.control, self.blobs)
 
     @functools.cached_property
+    def uploads(self) -> Uploads:
+        """Return what takes in files."""
+        return Uploads(self.scope, self.blobs, self.clock, self._most_stored)
+
+    @functools.cached_property
+    def storage(self) -> Storage:
+        """Return how organizations stand against their quotas."""
+        return Storage(self.control, self.scope, self._most_stored, self.clock)
+
+    @functools.cached_property
+    def cleaner(self) -> Cleaner:
+        """Return what removes the bytes that crashes left."""
+        return Cleaner(self.control, self.registry, self.blobs, self.clock)
+
+    @functools.cached_property
     def rooms(self) -> Rooms:
         """Return the rooms in which people share files."""
         return Rooms(self.control, self.scope, self.submitter, self.clock)
@@ -208,6 +226,9 @@ class Services:
 
     def _most_waiting(self, org_id: OrgId) -> int:
         return self.steering.allowance_of(org_id).waiting
+
+    def _most_stored(self, org_id: OrgId) -> int:
+        return self.steering.allowance_of(org_id).storage_bytes
 
     def _is_first_memory(self) -> bool:
         return self.control.is_first_memory(self.clock.now())

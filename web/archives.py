@@ -9,6 +9,7 @@ from werkzeug.wsgi import wrap_file
 from common.caller import Caller
 from common.clock import rfc3339
 from common.errors import WrongMediaType
+from common.ids import JobId
 from common.jobs.idempotency import Answer
 from common.jobs.record import JobRecord
 from common.organizations.archives import Archive
@@ -23,7 +24,6 @@ from web.contract.json_bodies import Blueprint
 from web.contract.paging import PageQuery
 from web.contract.services import services
 from web.contract.shapes import Shape, instant, links, page_of
-from web.contract.uploads import keep_for
 from web.job_document import ACCEPTED_EXAMPLE, JobSchema, accepted_headers, dump
 
 blueprint = Blueprint("archives", __name__, tag="Archives", scope="organization")
@@ -133,16 +133,16 @@ def restore_archive() -> Response:
     services().registry.get(who.org_id)  # without MongoDB nothing is accepted: say so before the file comes
     if request.mimetype != MEDIA_TYPE:
         raise WrongMediaType(f"Send the archive as the body, with Content-Type: {MEDIA_TYPE}.")
-    body = Body(request, services().settings.archive_max_bytes, "An archive")
-    blob = services().blobs.save(iter(body.read, b""), max_bytes=services().settings.archive_max_bytes)
-    with keep_for(services().blobs, blob):
-        record = _accept(who, blob)
+    max_bytes = services().settings.archive_max_bytes
+    body = Body(request, max_bytes, "An archive")
+    with services().uploads.begin(who.org_id, max_bytes=max_bytes) as upload:
+        record = _accept(who, upload.save(iter(body.read, b"")), upload.job_id)
     return replies.one(dump(record), status=202, headers=accepted_headers(record))
 
 
-def _accept(who: Caller, blob: Blob) -> JobRecord:
+def _accept(who: Caller, blob: Blob, job_id: JobId) -> JobRecord:
     used = once("archives.restore", scope=who.org_id, request_parts=[blob.sha256], answer=_accepted)
-    return services().submit(who, ImportArchive(blob_id=blob.id), once=used)
+    return services().submit(who, ImportArchive(blob_id=blob.id), job_id=job_id, once=used)
 
 
 def _accepted(record: JobRecord) -> Answer:

@@ -7,6 +7,7 @@ from flask import Response
 
 from common.caller import Caller
 from common.errors import NotFound
+from common.ids import JobId
 from common.jobs.idempotency import Answer
 from common.jobs.record import JobRecord
 from common.logs import get_logger
@@ -19,7 +20,7 @@ from web.contract.json_bodies import Blueprint
 from web.contract.paging import PageQuery
 from web.contract.services import services
 from web.contract.shapes import Shape, page_of
-from web.contract.uploads import FIELD_MAX_BYTES, Upload, keep_for, receive
+from web.contract.uploads import FIELD_MAX_BYTES, Received, receive
 from web.job_document import ACCEPTED_EXAMPLE, JobSchema, accepted_headers, dump
 from web.ticket_import_form import SOURCE_MAX_CHARS, check_filename, check_source, format_of, read_mapping
 
@@ -82,14 +83,10 @@ def import_tickets() -> Response:
     who = caller()
     idempotency.key()
     services().registry.get(who.org_id)  # without MongoDB nothing is accepted: say so before the file comes
-    upload = receive(
-        services().blobs,
-        file="file",
-        fields=frozenset({"mapping", "source"}),
-        max_bytes=services().settings.import_max_bytes,
-    )
-    with keep_for(services().blobs, upload.blob):
-        record = _accept(who, upload)
+    max_bytes = services().settings.import_max_bytes
+    with services().uploads.begin(who.org_id, max_bytes=max_bytes) as upload:
+        received = receive(upload, file="file", fields=frozenset({"mapping", "source"}), max_bytes=max_bytes)
+        record = _accept(who, received, upload.job_id)
     return replies.one(dump(record), status=202, headers=accepted_headers(record))
 
 
@@ -117,7 +114,7 @@ def list_refused_rows(query: dict[str, Any], job_id: str) -> Response:
     )
 
 
-def _accept(who: Caller, upload: Upload) -> JobRecord:
+def _accept(who: Caller, upload: Received, job_id: JobId) -> JobRecord:
     job = ImportFile(
         blob_id=upload.blob.id,
         filename=check_filename(upload.filename),
@@ -131,7 +128,7 @@ def _accept(who: Caller, upload: Upload) -> JobRecord:
         request_parts=[upload.blob.sha256, job.filename, job.mapping, job.source],
         answer=lambda record: Answer(202, dump(record), accepted_headers(record)),
     )
-    return services().submit(who, job, once=used)
+    return services().submit(who, job, job_id=job_id, once=used)
 
 
 def _read_place(place: Any) -> tuple[int, str]:

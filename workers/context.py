@@ -98,26 +98,30 @@ class Context:
         work: Callable[[OrgScope], T],
         *,
         under: Lease | None = None,
-        checkpoint: Mapping[str, Any] | None = None,
+        checkpoint: Mapping[str, Any] | Callable[[T], Mapping[str, Any]] | None = None,
         done: int | None = None,
         total: int | None = None,
         stage: str | None = None,
     ) -> T:
         """Make *work*'s writes, and store *checkpoint*, in one transaction behind the fence.
 
+        A checkpoint that depends on what *work* returns is given as a function of that.
         *work* may be run again by a transient conflict, so it changes nothing but through its scope.
         Raises `LeaseLost`, or `LockLost` for the lock that it is done *under*, with nothing written; or, after the
         commit, whatever `progress` raises.
         """
-        _bound_checkpoint(checkpoint)
+        known = None if callable(checkpoint) else _bounded(checkpoint)
         self._confirm()
         now = self.services.clock.now()
 
         def fenced(scope: OrgScope) -> T:
-            fences.move(scope[FENCES], self.job_id, self.claim, now, checkpoint=checkpoint)
+            fences.move(scope[FENCES], self.job_id, self.claim, now, checkpoint=known)
             if under is not None:
                 _move_fence_of(under, scope, now)
-            return work(scope)
+            made = work(scope)
+            if callable(checkpoint):
+                fences.move(scope[FENCES], self.job_id, self.claim, now, checkpoint=_bounded(checkpoint(made)))
+            return made
 
         result = self._scope.transaction(fenced)
         self._advanced = self._advanced or checkpoint is not None
@@ -207,6 +211,12 @@ class Context:
             self._advanced = False
         self.stop_if_asked()
 
+    def parents_progress(self, done: int, total: int, stage: str) -> None:
+        """Show how far the parent of this job is, which waits for its children; never less than before."""
+        if self.claimed.parent_id is not None:
+            shown = {"done": done, "total": total, "stage": stage}
+            self.services.jobs.note_parents_progress(self.org_id, self.claimed.parent_id, shown)
+
     def stop_if_asked(self) -> None:
         """Return if the handler may go on. Raises `LeaseLost`, `CancelRequested` or `GivenBack`."""
         if self._signals.lease_lost():
@@ -235,10 +245,11 @@ def _move_fence_of(lock: Lease, scope: OrgScope, now: datetime) -> None:
         raise LockLost(lock.name) from error
 
 
-def _bound_checkpoint(checkpoint: Mapping[str, Any] | None) -> None:
+def _bounded(checkpoint: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
     size_bytes = len(orjson.dumps(dict(checkpoint))) if checkpoint is not None else 0
     if size_bytes > CHECKPOINT_MAX_BYTES:
         raise JobFailed(
             f"A checkpoint of {size_bytes} bytes is over the {CHECKPOINT_MAX_BYTES} that are kept.",
             code="checkpoint-too-large",
         )
+    return checkpoint

@@ -26,6 +26,7 @@ from common.errors import (
     JobFailed,
     LeaseLost,
     NotFound,
+    StorageUnavailable,
     TimeLimitExceeded,
     WaitForChildren,
 )
@@ -148,7 +149,11 @@ def _succeeded(result: Any) -> Outcome:
 
 def _of_our_error(claimed: Claimed, error: FairwayError) -> Outcome:
     match error:
-        case Defer(seconds=wait_s, reason=reason) | HeldBack(retry_after_s=wait_s, reason=reason):
+        case (
+            Defer(seconds=wait_s, reason=reason)
+            | HeldBack(retry_after_s=wait_s, reason=reason)
+            | StorageUnavailable(retry_after_s=wait_s, reason=reason)
+        ):
             return Outcome("deferred", delay_s=wait_s, reason=reason)
         case WaitForChildren():
             return Outcome("waits", reason="children")

@@ -13,6 +13,7 @@ from common.config import Settings, current
 from common.errors import Misconfigured, Unavailable
 from common.jobs.sweep import Leadership
 from common.services import Services
+from workers.cleaning import Cleaning
 
 LEAD_LASTS_SWEEPS = 3
 CAPACITY_EVERY_S = 30.0
@@ -24,6 +25,8 @@ def sweep_until(stopped: threading.Event, services: Services) -> None:
     sweep_s = services.settings.sweep_s
     leadership = Leadership(services.control, ttl_s=LEAD_LASTS_SWEEPS * sweep_s)
     sweep = services.sweep(still_leading=leadership.hold)
+    cleaning = Cleaning(services, stopped)
+    cleaning.start()
     led, wait_s, publishes_at = False, 0.0, 0.0
     while not stopped.wait(wait_s):
         wait_s = sweep_s
@@ -32,6 +35,7 @@ def sweep_until(stopped: threading.Event, services: Services) -> None:
             if leads != led:
                 log.info("sweeper.leads" if leads else "sweeper.follows")
                 led = leads
+                cleaning.lead(leads)
             if leads:
                 sweep.once()
                 if time.monotonic() >= publishes_at:

@@ -78,6 +78,8 @@ IMPORT_GROUPS = TenantCollection(
         IndexModel(
             [("org_id", ASCENDING), ("job_id", ASCENDING), ("state", ASCENDING), ("size", ASCENDING)], name="state"
         ),
+        # They outlive their job's record, then go.
+        IndexModel([("expires_at", ASCENDING)], expireAfterSeconds=0, name="expiry"),
     ),
     references=("job_id",),
     travels=False,

@@ -1,4 +1,4 @@
-"""Names of files: what people see, and never a path of ours. A name may be a relative one, as `reports/may.pdf`."""
+"""Names of files: what people see, and never a path of ours. It may be a relative one, as `reports/may.pdf`."""
 
 import re
 import unicodedata

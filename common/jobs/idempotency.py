@@ -50,8 +50,8 @@ class Once:
 
     @property
     def id(self) -> str:
-        """Return the key's own id; hashed, so that nothing a caller sends becomes a key part."""
-        return hashlib.sha256(orjson.dumps([self.scope, self.operation, self.key])).hexdigest()
+        """Return the key's own id."""
+        return _id_of(self.scope, self.operation, self.key)
 
 
 class AlreadyAnswered(Exception):
@@ -60,6 +60,12 @@ class AlreadyAnswered(Exception):
     def __init__(self, answer: Answer) -> None:
         super().__init__("The same request was answered before.")
         self.answer = answer
+
+
+def is_used(collection: Collection[Any], scope: str, operation: str, key: str, now: datetime) -> bool:
+    """Tell whether a key was used, for whatever request."""
+    found = collection.find_one({"_id": _id_of(scope, operation, key)}, {"expires_at": 1})
+    return found is not None and found["expires_at"] > now
 
 
 def look_up(collection: Collection[Any], once: Once, now: datetime) -> None:
@@ -139,6 +145,11 @@ def keep_once(
         # duplicate was in the effect itself.
         look_up(collection, once, now())
         raise Conflict("This is being made by another request. Try again in a moment.") from None
+
+
+def _id_of(scope: str, operation: str, key: str) -> str:
+    """Hash them, so that nothing a caller sends becomes a part of a key of ours."""
+    return hashlib.sha256(orjson.dumps([scope, operation, key])).hexdigest()
 
 
 def _link(found: Mapping[str, Any]) -> dict[str, Any]:

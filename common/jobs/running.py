@@ -8,7 +8,7 @@ from typing import Any
 from pymongo import ReturnDocument, UpdateOne
 from pymongo.client_session import ClientSession
 
-from common.ids import OrgId, new_id
+from common.ids import JobId, OrgId, new_id
 from common.jobs.children import WAITING, Closed
 from common.jobs.holds import held_update
 from common.jobs.leases import CLAIMED_FIELDS, Claimed, Held, LeaseNews, any_lease_of, lease_of, read_claimed
@@ -104,6 +104,14 @@ class Running(Records):
         if written and self._live is not None:
             self._live.progressed(claimed.job_id, progress)
         return written
+
+    def note_parents_progress(self, org_id: OrgId, parent_id: JobId, progress: Mapping[str, Any]) -> None:
+        """Show in the record of a job that waits for its children how far these are; for showing only."""
+        waits = {"_id": parent_id, "org_id": org_id, "state": "waiting"}
+        fields = {"progress.total": progress["total"], "progress.stage": progress["stage"]}
+        update = {"$max": {"progress.done": progress["done"]}, "$set": fields}
+        if self._soon.update_one(waits, update).matched_count and self._live is not None:
+            self._live.progressed(parent_id, progress)
 
     def succeed(self, claimed: Claimed, result: Any) -> bool:
         """Finish with *result*; `False` if the lease was lost, and then nothing is written."""

@@ -1,7 +1,7 @@
 """The archive of an organization: a zip of BSON files, with a manifest of their hashes under our own seal.
 
     organization.json            what it was called, its tier and settings
-    data/<collection>.bson       the data plane, document after document
+    data/<collection>.bson       the data plane, document after document, each before the bytes of its stored file
     records/<collection>.bson    people, ended jobs, events, API keys: without passwords, payloads and secrets
     manifest.json                of each file above: how many documents and bytes, and its SHA-256
     manifest.seal                an HMAC of the manifest under the installation's secret keys
@@ -14,7 +14,7 @@ import hashlib
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, BinaryIO
+from typing import IO, Any, BinaryIO
 from uuid import UUID
 
 import bson
@@ -86,6 +86,23 @@ class Writer:
         self._members.append(Member(name, count, size_bytes, digest.hexdigest()))
         yield count
 
+    def add_files(self, name: str, files: Iterable[tuple[Mapping[str, Any], BinaryIO]]) -> Iterator[int]:
+        """Add a file of documents, each with the bytes that it has stored; yields like `add_documents`."""
+        digest, size_bytes, count = hashlib.sha256(), 0, 0
+        with self._zip.open(name, "w", force_zip64=True) as file:
+            for document, content in files:
+                part = bson.encode(document, codec_options=CODEC)
+                while part:
+                    file.write(part)
+                    digest.update(part)
+                    size_bytes += len(part)
+                    if self._pipe.size_bytes >= CHUNK_BYTES:
+                        yield count
+                    part = content.read(CHUNK_BYTES)
+                count += 1
+        self._members.append(Member(name, count, size_bytes, digest.hexdigest()))
+        yield count
+
     def close(self) -> int:
         """Write manifest and seal; return how many documents there are."""
         members = [asdict(one) for one in self._members]
@@ -134,13 +151,20 @@ class Reader:
         """Go through the documents of a file, after the first *skip*."""
         with self._zip.open(member.name) as file:
             for number in range(member.documents):
-                head = file.read(4)
-                size_bytes = int.from_bytes(head, "little")
-                if not DOCUMENT_MIN_BYTES <= size_bytes <= DOCUMENT_MAX_BYTES:
-                    raise _unreadable(f"{member.name} holds something that is no document")
-                body = head + file.read(size_bytes - 4)
+                body = _document(file, member)
                 if number >= skip:
                     yield bson.decode(body, codec_options=CODEC)
+
+    def files(self, member: Member, skip: int) -> Iterator[tuple[dict[str, Any], Iterator[bytes]]]:
+        """Go through the documents of a file that have stored bytes, each with these, after the first *skip*."""
+        with self._zip.open(member.name) as file:
+            for number in range(member.documents):
+                document = bson.decode(_document(file, member), codec_options=CODEC)
+                content = _bytes(file, document.get("size_bytes"), member)
+                if number >= skip:
+                    yield document, content
+                for _ in content:  # what nobody took
+                    pass
 
     def _small(self, name: str) -> bytes:
         if self._zip.getinfo(name).file_size > SMALL_MAX_BYTES:
@@ -177,6 +201,26 @@ class Ids:
 def travelling() -> list[str]:
     """Name the collections of the data plane that go along."""
     return sorted(name for name, one in TENANT_COLLECTIONS.items() if one.travels)
+
+
+def _document(file: IO[bytes], member: Member) -> bytes:
+    head = file.read(4)
+    size_bytes = int.from_bytes(head, "little")
+    if not DOCUMENT_MIN_BYTES <= size_bytes <= DOCUMENT_MAX_BYTES:
+        raise _unreadable(f"{member.name} holds something that is no document")
+    return head + file.read(size_bytes - 4)
+
+
+def _bytes(file: IO[bytes], size_bytes: Any, member: Member) -> Iterator[bytes]:
+    left = size_bytes if isinstance(size_bytes, int) else -1
+    while left > 0:
+        chunk = file.read(min(left, CHUNK_BYTES))
+        left -= len(chunk)
+        if not chunk:
+            break
+        yield chunk
+    if left:
+        raise _unreadable(f"{member.name} lacks the bytes of a file")
 
 
 def _unreadable(why: str) -> JobFailed:

@@ -138,6 +138,25 @@ class Registry:
             name = name_of(collection.name, org_id, placement)
             ensure_collection(self._client[placement.database], name, collection.indexes)
 
+    def with_due(self, collection: TenantCollection, field: str, now: datetime, most: int) -> list[OrgId]:
+        """Name organizations with documents whose *field* is at or before *now*; nothing else of them is told.
+
+        Looks at up to *most* documents of each database, those first that are due longest, and at each dedicated
+        organization.
+        """
+        due, whose = {field: {"$lte": now}}, {"org_id": 1}
+        found: dict[OrgId, None] = {}
+        for database in self._databases:
+            pooled = self._client[database][collection.name]
+            found |= dict.fromkeys(one["org_id"] for one in pooled.find(due, whose).sort(field, 1).limit(most))
+        for one in self._organizations.find({"placement.mode": "dedicated"}, {"placement": 1}):
+            placement = Placement(**one["placement"])
+            if placement.database in self._databases:
+                own = self._client[placement.database][name_of(collection.name, one["_id"], placement)]
+                if own.find_one(due, whose) is not None:
+                    found[OrgId(one["_id"])] = None
+        return list(found)
+
     def remove_rows(self, org_id: OrgId, collection: TenantCollection, most: int) -> int:
         """Remove up to *most* documents of an organization; return how many there were."""
         placement = self.get(org_id, fresh=True).placement

@@ -16,12 +16,15 @@ class Body:
     that announces more than *max_bytes*; *what* begins the sentence.
     """
 
-    def __init__(self, request: Request, max_bytes: int, what: str = "A body") -> None:
+    def __init__(
+        self, request: Request, max_bytes: int, what: str = "A body", *, chunk_bytes: int = CHUNK_BYTES
+    ) -> None:
         if request.headers.get("Content-Encoding", "identity") != "identity":
             raise WrongMediaType("Send the body without Content-Encoding.")
         self._stream = request.environ["wsgi.input"]
         self._max_bytes = max_bytes
         self._what = what
+        self._chunk_bytes = chunk_bytes
         self._announced = request.content_length
         if self._announced is None and not request.environ.get("wsgi.input_terminated"):
             self._announced = 0  # nobody says where it ends: reading on could wait for ever
@@ -33,7 +36,8 @@ class Body:
 
         Raises `TooLarge` beyond the bound, `NotParseable` for an end before the announced one.
         """
-        wanted = CHUNK_BYTES if self._announced is None else min(CHUNK_BYTES, self._announced - self._count)
+        most = self._chunk_bytes
+        wanted = most if self._announced is None else min(most, self._announced - self._count)
         with waiting():  # for a slow sender, while others are worked on
             chunk: bytes = self._stream.read(wanted) if wanted else b""
         self._count += len(chunk)

@@ -1,20 +1,17 @@
 """Uploads: a multipart body goes from the socket to the store, past Flask's form parser and its files."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 from flask import request
-from pymongo.errors import PyMongoError
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 from werkzeug.sansio.multipart import Data, Epilogue, Event, Field, File, MultipartDecoder, NeedData
 
 from common.errors import Fault, Invalid, NotParseable, TooLarge, WrongMediaType
-from common.logs import get_logger
-from common.storage.blob_store import Blob, BlobStore
+from common.storage.blob_store import Blob
 from web.contract.bodies import CHUNK_BYTES, Body
 
-log = get_logger()
 FIELD_MAX_BYTES = 64 * 1024
 PARTS_MAX = 10
 FRAMING_MAX_BYTES = 1024 * 1024
@@ -25,7 +22,7 @@ _HELD_BACK_MAX_BYTES = 4 * CHUNK_BYTES
 
 
 @dataclass(frozen=True)
-class Upload:
+class Received:
     """A file that is stored now, how it begins, and the text fields that came with it."""
 
     blob: Blob
@@ -34,53 +31,38 @@ class Upload:
     fields: Mapping[str, str]
 
 
-def receive(blobs: BlobStore, *, file: str, fields: frozenset[str], max_bytes: int) -> Upload:
+class Destination(Protocol):
+    """Where an upload goes."""
+
+    def save(self, chunks: Iterable[bytes]) -> Blob:
+        """Store what comes."""
+        ...
+
+
+def receive(destination: Destination, *, file: str, fields: frozenset[str], max_bytes: int) -> Received:
     """Store the part called *file* as it comes in, and read the text *fields* around it.
 
-    Whatever goes wrong, nothing stays stored. Raises `WrongMediaType`, `NotParseable`, `TooLarge` or `Invalid`.
+    Raises `WrongMediaType`, `NotParseable`, `TooLarge` or `Invalid`; what was stored is the caller's to give up.
     """
-    return _Reception(blobs, file, fields, max_bytes).run()
-
-
-@contextmanager
-def keep_for(blobs: BlobStore, blob: Blob) -> Iterator[None]:
-    """Keep a stored file for the job that the block accepts; whenever there will be none, the file goes.
-
-    Where MongoDB breaks off nobody knows whether the job was written, so the file stays: the caller may yet learn
-    by its Idempotency-Key that it was.
-    """
-    try:
-        yield
-    except PyMongoError:
-        log.warning("upload.file_kept", blob_id=blob.id, size_bytes=blob.size_bytes)
-        raise
-    except BaseException:
-        blobs.delete(blob.id)
-        raise
+    return _Reception(destination, file, fields, max_bytes).run()
 
 
 class _Reception:
-    def __init__(self, blobs: BlobStore, file: str, fields: frozenset[str], max_bytes: int) -> None:
-        self._blobs = blobs
+    def __init__(self, destination: Destination, file: str, fields: frozenset[str], max_bytes: int) -> None:
+        self._destination = destination
         self._file = file
         self._known = fields
-        self._max_bytes = max_bytes
         self._events = _events(max_bytes)
         self._fields: dict[str, str] = {}
         self._blob: Blob | None = None
         self._filename = ""
         self._head = b""
 
-    def run(self) -> Upload:
-        try:
-            self._read_parts()
-        except BaseException:
-            if self._blob is not None:
-                self._blobs.delete(self._blob.id)
-            raise
+    def run(self) -> Received:
+        self._read_parts()
         if self._blob is None:
             raise Invalid(f"Send the file as the part {self._file!r}.", [Fault("is missing", f"/{self._file}")])
-        return Upload(self._blob, self._filename, self._head, self._fields)
+        return Received(self._blob, self._filename, self._head, self._fields)
 
     def _read_parts(self) -> None:
         for event in self._events:
@@ -97,7 +79,7 @@ class _Reception:
         if self._blob is not None:
             raise Invalid("Send one file.", [Fault("was sent twice", f"/{self._file}")])
         self._filename = part.filename
-        self._blob = self._blobs.save(self._noting_head(), max_bytes=self._max_bytes)
+        self._blob = self._destination.save(self._noting_head())
 
     def _take_field(self, part: Field) -> None:
         if part.name in self._fields:

@@ -6,13 +6,16 @@ along as it was before or after, and is never torn.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, BinaryIO
 
 from pymongo.client_session import ClientSession
 
 from common.clock import rfc3339
-from common.errors import JobFailed
+from common.errors import JobFailed, NotFound
 from common.events import append
+from common.files import ledger
+from common.files.ledger import LEASE, Loose
+from common.ids import new_id
 from common.jobs.record import FINAL
 from common.organizations.archive import FORMAT, ORGANIZATION, RECORDS, Writer, travelling
 from common.organizations.archives import ARCHIVES_MOST
@@ -46,7 +49,8 @@ def export(ctx: Context, job: ExportOrganization) -> Exported:
     if known is None:
         writer = Writer(ctx.services.keys)
         count: list[int] = []
-        blob = ctx.blobs.save(_pieces(ctx, writer, count), max_bytes=ARCHIVE_MAX_BYTES)
+        blob_id = _noted(ctx)
+        blob = ctx.blobs.save(_pieces(ctx, writer, count), max_bytes=ARCHIVE_MAX_BYTES, blob_id=blob_id)
         known = {
             "_id": ctx.job_id,
             "org_id": ctx.org_id,
@@ -56,13 +60,26 @@ def export(ctx: Context, job: ExportOrganization) -> Exported:
             "documents": count[0],
             "created_at": ctx.services.clock.now(),
         }
-        try:
-            ctx.write_control(lambda control, session: _keep(ctx, control, session, known))
-        except BaseException:
-            ctx.blobs.delete(blob.id)
-            raise
+        ctx.write_control(lambda control, session: _keep(ctx, control, session, known))
+    _let_go(ctx)
     content = f"/v1/archives/{ctx.job_id}/content"
     return Exported(ctx.job_id, known["size_bytes"], known["sha256"], known["documents"], {"content": content})
+
+
+def _noted(ctx: Context) -> str:
+    """Return the blob's id, which stands in the ledger before its bytes are there."""
+    scope = ctx.services.scope(ctx.org_id)
+    for one in ledger.of_job(scope, ctx.job_id):
+        return one.blob_id
+    loose = Loose(new_id(), "writing", ctx.job_id, 0, ctx.services.clock.now() + LEASE)
+    ledger.note(scope, [loose], 0)
+    return loose.blob_id
+
+
+def _let_go(ctx: Context) -> None:
+    """Take the archive's bytes out of the ledger: from now on the archive has them."""
+    mine = [one.blob_id for one in ledger.of_job(ctx.scope, ctx.job_id)]
+    ctx.write(lambda scope: ledger.settle(scope, kept=mine, unneeded=(), now=ctx.services.clock.now()))
 
 
 def _keep(ctx: Context, control: ControlPlane, session: ClientSession, archive: Mapping[str, Any]) -> None:
@@ -98,12 +115,31 @@ def _pieces(ctx: Context, writer: Writer, count: list[int]) -> Iterator[bytes]:
     sources, done, total = _sources(ctx), 0, _total(ctx)
     for name, documents in sources:
         written = 0
-        for written in writer.add_documents(name, documents):
+        for written in _written(ctx, writer, name, documents):
             ctx.progress(done + written, max(total, done + written), name)
             yield writer.take()
         done += written
     count.append(writer.close() - 1)  # without the organization itself
     yield writer.take()
+
+
+def _written(ctx: Context, writer: Writer, name: str, documents: Iterator[Mapping[str, Any]]) -> Iterator[int]:
+    collection = TENANT_COLLECTIONS.get(name.removeprefix("data/").removesuffix(".bson"))
+    if not name.startswith("data/") or collection is None or collection.blob is None:
+        return writer.add_documents(name, documents)
+    return writer.add_files(name, _with_bytes(ctx, documents, collection.blob))
+
+
+def _with_bytes(
+    ctx: Context, documents: Iterator[Mapping[str, Any]], field: str
+) -> Iterator[tuple[Mapping[str, Any], BinaryIO]]:
+    for one in documents:
+        try:
+            content = ctx.blobs.open(one[field])
+        except NotFound:  # it was removed since it was listed
+            continue
+        with content:
+            yield one, content
 
 
 def _sources(ctx: Context) -> Iterator[tuple[str, Iterator[Mapping[str, Any]]]]:

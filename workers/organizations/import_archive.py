@@ -23,6 +23,7 @@ from common.organizations.people import ADMINS_MOST
 from common.tenancy.collections import TENANT_COLLECTIONS
 from common.tenancy.safety import Unsafe
 from workers.context import Context
+from workers.organizations.restored_files import RestoredFiles
 from workers.runner import handles
 
 BATCH = 500
@@ -106,12 +107,36 @@ def _restore(  # noqa: PLR0917 (the parts of one restoring)
     ctx: Context, reader: Reader, member: Member, ids: Ids, state: _State, total: int
 ) -> _State:
     """Write what is left of a file; return the state after it."""
+    collection = TENANT_COLLECTIONS.get(member.name.removeprefix("data/").removesuffix(".bson"))
+    if collection is not None and collection.blob is not None:
+        restored = RestoredFiles(ctx, ids, collection, collection.blob)
+        return _restore_files(ctx, reader, member, restored, state, total)
     left = reader.documents(member, state.documents)
     while batch := list(islice(left, BATCH)):
         state = _State(state.member, state.documents + len(batch), state.done + len(batch), is_verified=True)
         _write(ctx, member, batch, ids, state)
         ctx.progress(state.done, total, member.name)
     return _State(state.member + 1, 0, state.done, is_verified=True)
+
+
+def _restore_files(  # noqa: PLR0917 (as above)
+    ctx: Context, reader: Reader, member: Member, restored: RestoredFiles, state: _State, total: int
+) -> _State:
+    """Store what is left of a file's stored files, and write their documents a batch at a time."""
+    for document, content in reader.files(member, state.documents):
+        restored.store(document, content)
+        if restored.is_due:
+            state = _write_files(ctx, member, restored, state, total)
+    state = _write_files(ctx, member, restored, state, total)
+    return _State(state.member + 1, 0, state.done, is_verified=True)
+
+
+def _write_files(ctx: Context, member: Member, restored: RestoredFiles, state: _State, total: int) -> _State:
+    count = restored.waiting
+    after = _State(state.member, state.documents + count, state.done + count, is_verified=True)
+    restored.write(after.checkpoint())
+    ctx.progress(after.done, total, member.name)
+    return after
 
 
 def _write(ctx: Context, member: Member, batch: Sequence[Mapping[str, Any]], ids: Ids, state: _State) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from common.ids import OrgId
 from common.organizations import purging
 from common.organizations.purge import PurgeOrganization
-from common.tenancy.collections import TENANT_COLLECTIONS
+from common.tenancy.collections import TENANT_COLLECTIONS, TenantCollection
 from workers.context import Context
 from workers.runner import handles
 
@@ -39,6 +39,15 @@ def purge(ctx: Context, job: PurgeOrganization) -> Purged:
     return Purged(purged=True)
 
 
+def _remove_with_bytes(ctx: Context, org_id: OrgId, collection: TenantCollection) -> int:
+    """Remove a batch of documents that have stored files, and before each its file."""
+    documents = ctx.services.scope(org_id)[collection]
+    page = list(documents.find({}, limit=purging.BATCH))
+    for one in page:
+        ctx.blobs.delete(one[collection.blob or ""])
+    return documents.delete_many({"_id": {"$in": [one["_id"] for one in page]}}) if page else 0
+
+
 def _steps(ctx: Context, org_id: OrgId) -> list[tuple[str, Callable[[], int]]]:
     """Return what is removed, in its order; each call removes a batch and returns how many there were."""
     services = ctx.services
@@ -46,7 +55,13 @@ def _steps(ctx: Context, org_id: OrgId) -> list[tuple[str, Callable[[], int]]]:
         (name, lambda name=name: services.registry.remove_rows(org_id, TENANT_COLLECTIONS[name], purging.BATCH))
         for name in sorted(TENANT_COLLECTIONS)
     ]
+    bytes_first = [
+        (f"bytes of {name}", lambda one=one: _remove_with_bytes(ctx, org_id, one))
+        for name, one in sorted(TENANT_COLLECTIONS.items())
+        if one.blob is not None
+    ]
     return [
+        *bytes_first,
         ("files", lambda: purging.remove_files(services.control, ctx.blobs, org_id)),
         *data,
         ("collections", lambda: services.registry.drop_dedicated(org_id)),

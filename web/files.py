@@ -1,0 +1,103 @@
+"""Files, whatever room one sees them from: what they are, and their bytes."""
+
+import re
+from typing import Any
+
+from common.storage.disposition import content_disposition
+from flask import Response, redirect, request
+from werkzeug.wsgi import wrap_file
+
+from common.errors import NotFound
+from common.files import audit_log
+from common.files.audit_log import Entry
+from common.files.collections import FILES
+from common.files.names import last_part
+from common.files.rights import Operation
+from web.contract import replies
+from web.contract.authentication import caller, requires
+from web.contract.json_bodies import Blueprint
+from web.contract.services import services
+from web.file_document import SHARED_EXAMPLE, SharedFileSchema, shown
+from web.room_access import FILE_ABSENT, Linked, in_any_room_of_file, rooms_of_file
+
+blueprint = Blueprint("files", __name__, tag="Files", scope="files")
+
+URL_LASTS_S = 60
+OPAQUE = "application/octet-stream"
+_BINARY = {"type": "string", "format": "binary"}
+_INERT = frozenset(
+    {"image/png", "image/jpeg", "image/gif", "image/webp", "text/plain", "text/csv", "audio/mpeg", "video/mp4"}
+)
+"""What a browser may be told the type of: nothing in it can run. All else is bytes."""
+_FROM_START = re.compile(r"bytes=0-")
+
+
+@blueprint.route("/v1/files/<id:file_id>", methods=["GET"])
+@requires("admin", "member")
+@blueprint.response(200, SharedFileSchema, example=SHARED_EXAMPLE)
+@in_any_room_of_file(Operation.SHOW_FILE)
+def get_file(file_id: str) -> Response:
+    """Show a file, and the rooms that have it, of those that one may look into."""
+    file, visible = _file(file_id), rooms_of_file()
+    rooms = [
+        {"room_id": one.room.room_id, "room_name": one.room.name, "names": one.link["names"]} for one in visible
+    ]
+    return replies.one({**shown(file, visible[0].link), "rooms": rooms})
+
+
+@blueprint.route("/v1/files/<id:file_id>/content", methods=["GET"])
+@requires("admin", "member")
+@blueprint.response(200, _BINARY, content_type=OPAQUE, example="…")
+@blueprint.alt_response(206, schema=_BINARY, content_type=OPAQUE, example="…")
+@blueprint.alt_response(304, description="The caller has it already")
+@blueprint.alt_response(307, description="Where the bytes are to be had, for a minute, without credentials")
+@blueprint.alt_response(416, description="There is no such range")
+@in_any_room_of_file(Operation.READ_FILE)
+def download_file(file_id: str) -> Response:
+    """Download a file. Ranges are served, so that a download can be resumed; the ETag is the content's hash.
+
+    It always comes as an attachment, and with a type that runs nothing.
+    """
+    file, here = _file(file_id), rooms_of_file()[0]
+    name = last_part(here.link["names"][0])
+    media_type = file["media_type"] if file["media_type"] in _INERT else OPAQUE
+    _note(file_id, here)
+    elsewhere = services().blobs.url(
+        file["blob_id"], filename=name, media_type=media_type, inline=False, lasts_s=URL_LASTS_S
+    )
+    if elsewhere is not None:
+        return redirect(elsewhere, 307)  # type: ignore[return-value]
+    content = services().blobs.open(file["blob_id"])
+    response = Response(wrap_file(request.environ, content), mimetype=media_type, direct_passthrough=True)
+    response.call_on_close(content.close)
+    response.content_length = file["size_bytes"]
+    response.headers["Content-Disposition"] = content_disposition(name)
+    response.headers["Content-Security-Policy"] = "default-src 'none'; sandbox"
+    response.last_modified = file["created_at"]
+    response.set_etag(file["sha256"])
+    response.make_conditional(request, accept_ranges=True, complete_length=file["size_bytes"])
+    return response
+
+
+def _file(file_id: str) -> dict[str, Any]:
+    found = services().scope(caller().org_id)[FILES].find_one({"_id": file_id})
+    if found is None:
+        raise NotFound(FILE_ABSENT)
+    return found
+
+
+def _note(file_id: str, here: Linked) -> None:
+    """Write the download down: once, and not for each range that follows."""
+    ranges = request.headers.get("Range")
+    if request.method != "GET" or (ranges is not None and not _FROM_START.match(ranges)):
+        return
+    who, made = caller(), services()
+    entry = Entry(
+        action="file.downloaded",
+        room_id=here.room.room_id,
+        file_id=file_id,
+        actor_id=who.user_id,
+        at=made.clock.now(),
+        request_id=who.request_id,
+    )
+    audit_log.append(made.scope(who.org_id), entry)
