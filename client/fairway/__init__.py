@@ -6,21 +6,31 @@ with Fairway.signed_in(url, organization="acme", email=email, password=password)
 """
 
 from fairway.client import Fairway
-from fairway.errors import FairwayError, NotInTime, Problem, Unreachable
+from fairway.errors import FairwayError, NotInTime, NotSent, NotWhole, Problem, Unreachable
 from fairway.events import Event
+from fairway.file_models import AuditLogEntry, Entry, File, Room, RoomMember, SharedFile, Storage
 from fairway.models import Job, Kind, Progress, RefusedRow, SignedUp, Ticket
 
 __all__ = [
+    "AuditLogEntry",
+    "Entry",
     "Event",
     "Fairway",
     "FairwayError",
+    "File",
     "Job",
     "Kind",
     "NotInTime",
+    "NotSent",
+    "NotWhole",
     "Problem",
     "Progress",
     "RefusedRow",
+    "Room",
+    "RoomMember",
+    "SharedFile",
     "SignedUp",
+    "Storage",
     "Ticket",
     "Unreachable",
 ]

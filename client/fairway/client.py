@@ -7,16 +7,18 @@ from typing import Self
 import httpx
 
 from fairway.errors import Problem
+from fairway.files import Files
 from fairway.jobs import Jobs
 from fairway.organizations import Organizations
 from fairway.people import People
+from fairway.rooms import Rooms
 from fairway.tickets import Tickets
 from fairway.transport import Transport
 
 DEFAULT_URL = "http://127.0.0.1:8080"
 
 
-class Fairway(Organizations, People, Jobs, Tickets):
+class Fairway(Organizations, People, Jobs, Tickets, Rooms, Files):
     """What one person or machine may do. Safe to use from several threads; close it, or use it in a `with`."""
 
     def __init__(
@@ -67,7 +69,7 @@ class Fairway(Organizations, People, Jobs, Tickets):
 
     def close(self) -> None:
         """Close the connections."""
-        self._transport.http.close()
+        self._transport.close()
 
     def _current_token(self, renewed: bool) -> str | None:  # noqa: FBT001 (a question with one answer)
         if renewed and self._renew is not None:

@@ -3,7 +3,9 @@
 FairwayError
 ├── Problem      the API refused, and said why
 ├── Unreachable  the API did not answer, or is overloaded, for as long as we tried
-└── NotInTime    a job has not ended yet
+├── NotInTime    a job has not ended yet
+├── NotSent      a file can't be sent as it is
+└── NotWhole     what came of a file is not what is stored
 """
 
 from collections.abc import Mapping, Sequence
@@ -40,6 +42,14 @@ class NotInTime(FairwayError):
     def __init__(self, job_id: str, within_s: float) -> None:
         super().__init__(f"Job {job_id} has not ended within {within_s:g} s. It goes on: wait for it again.")
         self.job_id = job_id
+
+
+class NotSent(FairwayError):
+    """A file can't be sent as it is: it changed meanwhile, or has no name that can be said."""
+
+
+class NotWhole(FairwayError):
+    """What came of a file is not what is stored; none of it was kept."""
 
 
 def _where(fault: Mapping[str, str]) -> str:

@@ -52,21 +52,16 @@ def follow(transport: Transport, job_id: str, *, within_s: float) -> Iterator[Ev
 def _read(transport: Transport, job_id: str, last: str, ends_at: float) -> Iterator[tuple[str, Event]]:
     headers = {"Accept": "text/event-stream", **({"Last-Event-ID": last} if last else {})}
     path = f"/v1/jobs/{job_id}/events"
-    for renewed in (False, True):
-        who = transport.authorization(renewed=renewed)
-        timeout = httpx.Timeout(10, read=SILENT_S)
-        with transport.http.stream("GET", path, headers={**headers, **who}, timeout=timeout) as answer:
-            if answer.status_code == httpx.codes.UNAUTHORIZED and not renewed:
-                continue
-            if not answer.is_success:
-                answer.read()
-                raise problem_of(answer)
-            for one in EventSource(answer).iter_sse():
-                if one.event in {"state", "progress"}:
-                    yield one.id, _event(one.event, one.data)
-                if time.monotonic() >= ends_at:
-                    return
-            return
+    timeout = httpx.Timeout(10, read=SILENT_S)
+    with transport.stream("GET", path, headers, timeout) as answer:
+        if not answer.is_success:
+            answer.read()
+            raise problem_of(answer)
+        for one in EventSource(answer).iter_sse():
+            if one.event in {"state", "progress"}:
+                yield one.id, _event(one.event, one.data)
+            if time.monotonic() >= ends_at:
+                return
 
 
 def _event(kind: str, data: str) -> Event:

@@ -4,7 +4,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from fairway.bodies import FileBody
 from fairway.calls import Calls
+from fairway.downloads import Content, download
 from fairway.models import Archive, Happening, Job, Organization, SignedUp
 
 
@@ -56,8 +58,10 @@ class Organizations(Calls):
         return Archive.read(self._transport.ask("GET", f"/v1/archives/{archive_id}").json())
 
     def download_archive(self, archive_id: str, file: Path) -> None:
-        """Write an archive to *file* as it comes in. Raises `Problem` or `Unreachable`."""
-        self._transport.download(f"/v1/archives/{archive_id}/content", file)
+        """Write an archive to *file*, which is there only once all of it has come; cut off, it goes on there."""
+        found = self.archive(archive_id)
+        content = Content(f"/v1/archives/{archive_id}/content", found.size_bytes, found.sha256)
+        download(self._transport, content, file)
 
     def delete_archive(self, archive_id: str) -> None:
         """Delete an archive."""
@@ -66,8 +70,11 @@ class Organizations(Calls):
     def restore_archive(self, file: Path, *, key: str | None = None) -> Job:
         """Restore the archive in *file* into this organization, which must have no data yet."""
         with file.open("rb") as content:
-            headers = {"Content-Type": "application/zip", "Content-Length": str(file.stat().st_size)}
-            return Job.read(self._start("/v1/archives/restorations", key, headers=headers, content=content))
+            body = FileBody(content)
+            headers = body.headers("application/zip")
+            return Job.read(
+                self._start("/v1/archives/restorations", key, headers=headers, content=body, within_s=None)
+            )
 
     def happenings(self, *, after: int = 0) -> Iterator[Happening]:
         """Go through what happened to the organization, its people and settings, from number *after* on."""

@@ -5,15 +5,17 @@ an answer that never came, starts nothing twice.
 """
 
 import secrets
-from collections.abc import Callable, Mapping
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import cached_property
+from typing import Any, TypeVar
 
 import httpx
 import stamina
 
 from fairway.errors import Problem, Unreachable
 
+T = TypeVar("T")
 ATTEMPTS = 8
 WITHIN_S = 120.0
 TIMEOUT = httpx.Timeout(10, read=60)
@@ -36,30 +38,50 @@ class Transport:
         *,
         query: Mapping[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
+        within_s: float | None = WITHIN_S,
         **body: Any,
     ) -> httpx.Response:
-        """Return the answer of 2xx. Raises `Problem` or `Unreachable`."""
+        """Return the answer of 2xx. Raises `Problem` or `Unreachable`.
+
+        Nothing is begun again after *within_s* seconds (`None`: only attempts count, as for what takes long).
+        """
         asked = {name: value for name, value in (query or {}).items() if value is not None}
         sent = dict(headers or {})
+        return self.patiently(lambda: self._send(method, path, asked, sent, body), within_s)
+
+    def patiently(self, attempt: Callable[[], T], within_s: float | None = WITHIN_S) -> T:
+        """Return what *attempt* returns, made again where that may help. Raises `Problem` or `Unreachable`."""
         try:
-            for attempt in stamina.retry_context(on=_wait, attempts=ATTEMPTS, timeout=WITHIN_S, wait_max=15):
-                with attempt:
-                    return self._send(method, path, asked, sent, body)
+            for one in stamina.retry_context(on=_wait, attempts=ATTEMPTS, timeout=within_s, wait_max=15):
+                with one:
+                    return attempt()
         except httpx.TransportError as error:
             raise Unreachable(f"{self.http.base_url} does not answer: {error}.") from error
         raise AssertionError("unreachable: the loop returns or raises")  # pragma: no cover
 
-    def download(self, path: str, file: Path) -> None:
-        """Write the answer's body to *file* as it comes in. Raises `Problem` or `Unreachable`."""
-        try:
-            with self.http.stream("GET", path, headers=self.authorization()) as answer, file.open("wb") as out:
-                if not answer.is_success:
-                    answer.read()
-                    raise problem_of(answer)
-                for chunk in answer.iter_bytes():
-                    out.write(chunk)
-        except httpx.TransportError as error:
-            raise Unreachable(f"{self.http.base_url} does not answer: {error}.") from error
+    @contextmanager
+    def stream(
+        self, method: str, path: str, headers: Mapping[str, str], timeout: httpx.Timeout = TIMEOUT
+    ) -> Iterator[httpx.Response]:
+        """Give an answer of any status, as its body comes in; asked once, but for a credential that is over."""
+        for renewed in (False, True):
+            who = self.authorization(renewed=renewed)
+            with self.http.stream(method, path, headers={**headers, **who}, timeout=timeout) as answer:
+                if answer.status_code == httpx.codes.UNAUTHORIZED and not renewed:
+                    continue
+                yield answer
+                return
+
+    @cached_property
+    def elsewhere(self) -> httpx.Client:
+        """Return what asks other hosts: it knows no credential of ours, and follows nobody further."""
+        return httpx.Client(timeout=TIMEOUT)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self.http.close()
+        if "elsewhere" in vars(self):
+            self.elsewhere.close()
 
     def authorization(self, *, renewed: bool = False) -> dict[str, str]:
         """Return the header that says who asks."""
@@ -98,5 +120,7 @@ def _wait(error: Exception) -> bool | float:
     if isinstance(error, Problem):
         if error.status not in _AGAIN:
             return False
-        return error.retry_after_s if error.retry_after_s is not None else True
+        if error.retry_after_s is None:
+            return True
+        return error.retry_after_s if error.retry_after_s <= WITHIN_S else False
     return isinstance(error, httpx.TransportError)
