@@ -5,13 +5,11 @@ Where the kernel lets us: the network (a namespace of its own), and all of the f
 """
 
 import ctypes
-import math
 import os
 import resource
 import signal
 import struct
 import sys
-import time
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -61,10 +59,13 @@ class Gauge:
         return pages * resource.getpagesize() > MEMORY_MAX_BYTES // 2
 
 
-def renew_cpu_limit(limit_s: int = CPU_LIMIT_S) -> None:
-    """Let this process use the processor for *limit_s* from now on, rounded up; then the kernel kills it."""
-    _soft, hard = resource.getrlimit(resource.RLIMIT_CPU)
-    resource.setrlimit(resource.RLIMIT_CPU, (math.ceil(time.process_time()) + limit_s, hard))
+def renew_cpu_limit(limit_s: float = CPU_LIMIT_S) -> None:
+    """Let this process use the processor for *limit_s* from now on; then SIGPROF ends it.
+
+    RLIMIT_CPU counts from the start and in another way than any clock that a process can read: what is added to it
+    for each content would be off by more and more.
+    """
+    signal.setitimer(signal.ITIMER_PROF, limit_s)
 
 
 def _leave_the_network() -> None:

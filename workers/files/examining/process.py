@@ -15,7 +15,7 @@ from workers.files.examining.answers import Answer, Unbelievable, believe
 from workers.files.examining.wire import ANSWER_MAX_BYTES, READY, Request, send_request
 
 # Isolated from its user's environment and packages; the folder it starts in is where ours are found.
-COMMAND = (sys.executable, "-E", "-s", "-B", "-m", "workers.files.examining.child")
+COMMAND = (sys.executable, "-E", "-s", "-m", "workers.files.examining.child")
 START_LIMIT_S = 30.0
 _FOLDER = Path(__file__).resolve().parents[3]
 # With no PATH at all the system's default would be searched, for a compiler among others (ctypes).
@@ -135,7 +135,7 @@ class Child:
     def _ended(self) -> ChildFailed:
         """Tell from how the child ended what it failed at."""
         self._reap()
-        return TooSlow() if self._process.returncode == -signal.SIGXCPU else Died()
+        return TooSlow() if self._process.returncode == -signal.SIGPROF else Died()
 
     def _reap(self) -> None:
         with contextlib.suppress(subprocess.TimeoutExpired):

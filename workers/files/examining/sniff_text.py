@@ -20,7 +20,8 @@ _ROOTS: Mapping[str, str] = {
 _JSON_BEGINS = re.compile(
     r"""
     \s* ( \{ \s* ( "(?:[^"\\]|\\.)*" \s* : | \} )
-        | \[ \s* ( [\[{\]] | ( "(?:[^"\\]|\\.)*" | -?[\d.eE+-]+ | true | false | null ) \s* [,\]] ) )
+        | \[ \s* ( [\[{\]]
+            | ( "(?:[^"\\]|\\.)*" | -?\d+(\.\d+)?([eE][+-]?\d+)? | true | false | null ) \s* [,\]] ) )
     """,
     re.VERBOSE,
 )
