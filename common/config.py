@@ -12,6 +12,7 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from common.errors import Misconfigured
+from common.storage.location import parse_location
 
 PREFIX = "FAIRWAY_"
 Network = IPv4Network | IPv6Network
@@ -48,6 +49,9 @@ class Settings(BaseSettings):
     metrics_port: int = Field(9464, ge=0, le=65535, description="0: this process serves no metrics")
 
     data_dir: Path = Path(".fairway")
+    storage_url: SecretStr | None = Field(
+        None, description="where files lie: file:///path, s3://KEY:SECRET@host/bucket; None: blobs in data_dir"
+    )
     mongo_url: SecretStr = SecretStr("mongodb://127.0.0.1:27017/?replicaSet=fairway")
     redis_url: SecretStr = SecretStr("redis://127.0.0.1:6379/1")
     broker_url: SecretStr = SecretStr("redis://127.0.0.1:6379/0")
@@ -121,6 +125,16 @@ class Settings(BaseSettings):
     def _limited_in_production(cls, value: str, info: ValidationInfo) -> str:
         if value == "off" and info.data.get("env") == "production":
             raise ValueError("a production deployment has its rate limits on")
+        return value
+
+    @field_validator("storage_url")
+    @classmethod
+    def _some_place(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        if value is not None:
+            try:
+                parse_location(value.get_secret_value(), production=info.data.get("env") == "production")
+            except Misconfigured as error:
+                raise ValueError(error.detail) from None
         return value
 
     @field_validator("data_databases")

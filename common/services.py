@@ -52,7 +52,7 @@ from common.organizations.standing import Standing
 from common.organizations.tokens import Tokens
 from common.slow import SlowCommands, WatchedRedis
 from common.storage.blob_store import BlobStore
-from common.storage.folder import FolderBlobStore
+from common.storage.open_store import open_store
 from common.tenancy.cache import Cache
 from common.tenancy.capacity import Capacity, Limits
 from common.tenancy.changes import CHANGES_INDEXES, Changes
@@ -112,7 +112,11 @@ class Services:
             self.control, self.clock, lease_s=settings.lease_s, woken=self.lanes.admit_all_soon, live=self.live
         )
         self.submitter = Submitter(self.control, self.jobs, self.lanes, self.backlog, self.clock)
-        self.blobs: BlobStore = FolderBlobStore(settings.data_dir / "blobs")
+        self.blobs: BlobStore = open_store(
+            settings.storage_url.get_secret_value() if settings.storage_url else None,
+            default=settings.data_dir / "blobs",
+            production=settings.env == "production",
+        )
 
     @classmethod
     def open(cls, settings: Settings, *, process: str = "fairway") -> "Services":
@@ -262,9 +266,11 @@ class Services:
     def check(self) -> None:
         """Refuse to start on a server that could lose what we accept. Raises `Misconfigured`.
 
-        A Redis that is not there yet is no reason to refuse: everything in it can be rebuilt.
+        A Redis that is not there yet is no reason to refuse: everything in it can be rebuilt. Nor is a store of
+        files that does not answer yet.
         """
         check(self._mongo)
+        self.blobs.check()
         self.keys  # noqa: B018 (a missing key file is found at the start, not at the first secret)
         _refuse_eviction(self.broker, "The broker's Redis", "waiting jobs' places")
         _refuse_eviction(self.shared, "The Redis of limits and locks", "locks that are held")
