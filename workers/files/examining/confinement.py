@@ -33,6 +33,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 def confine() -> None:
     """Give up what is not needed. Call it once, when what reads is loaded and before anything is read."""
+    signal.signal(signal.SIGPROF, signal.SIG_DFL)  # whatever the worker makes of it
     _leave_the_network()
     for what, most in (
         (resource.RLIMIT_AS, MEMORY_MAX_BYTES),

@@ -31,10 +31,11 @@ class Parcel:
 @contextmanager
 def hand_file(file: BinaryIO, size_bytes: int) -> Iterator[Parcel]:
     """Hand *file* over; one that has no descriptor of its own is read from where it stands."""
-    descriptor = _own_descriptor(file)
-    if descriptor is not None:
-        held_bytes = min(size_bytes, os.fstat(descriptor).st_size)
-        yield Parcel(descriptor, (Part(0, held_bytes, size_bytes),))
+    own = _own_descriptor(file)
+    if own is not None:
+        with _opened_again(own) as descriptor:
+            held_bytes = min(size_bytes, os.fstat(descriptor).st_size)
+            yield Parcel(descriptor, (Part(0, held_bytes, size_bytes),))
         return
     with _memory() as descriptor:
         held_bytes = _copy(file, descriptor)
@@ -57,7 +58,7 @@ def hand_contents(contents: Sequence[bytes]) -> Iterator[Parcel]:
 
 
 def _own_descriptor(file: BinaryIO) -> int | None:
-    """Return the descriptor of a plain file that is open for reading only; None if *file* is anything else.
+    """Return the descriptor of a plain file; None if *file* is anything else.
 
     Other objects have descriptors too, but of a socket, or of bytes that are yet to be unpacked.
     """
@@ -65,8 +66,17 @@ def _own_descriptor(file: BinaryIO) -> int | None:
     if not isinstance(raw, io.FileIO):
         return None
     descriptor = raw.fileno()
-    is_read_only = fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDONLY
-    return descriptor if is_read_only and stat.S_ISREG(os.fstat(descriptor).st_mode) else None
+    return descriptor if stat.S_ISREG(os.fstat(descriptor).st_mode) else None
+
+
+@contextmanager
+def _opened_again(own: int) -> Iterator[int]:
+    """Open the same file for reading, with a place in it of its own: the child could move a shared one."""
+    descriptor = os.open(f"/proc/self/fd/{own}", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
 
 
 @contextmanager
