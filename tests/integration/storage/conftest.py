@@ -49,7 +49,7 @@ class S3Place:
         return self.server.url
 
     def visible(self) -> list[str]:
-        return [key.rpartition("/")[2] for key in self.server.keys()]
+        return [key.rpartition("/")[2] for key in self.server.stored()]
 
     def coming(self) -> list[str]:
         return [key.rpartition("/")[2] for key in self.server.uploads()]

@@ -80,7 +80,7 @@ class S3Server:
         self._faults.clear()
         self.release()
 
-    def keys(self) -> list[str]:
+    def stored(self) -> list[str]:
         """List what is visible."""
         answer = self._client().list_objects_v2(Bucket=self.bucket)
         return [item["Key"] for item in answer.get("Contents", [])]
@@ -93,9 +93,7 @@ class S3Server:
     def start(self) -> None:
         """Listen, and make the bucket."""
         self._thread.start()
-        self._client().create_bucket(
-            Bucket=self.bucket, CreateBucketConfiguration={"LocationConstraint": REGION}
-        )
+        self._client().create_bucket(Bucket=self.bucket, CreateBucketConfiguration={"LocationConstraint": REGION})
 
     def stop(self) -> None:
         """Drop all that is stored, and listen no more."""
@@ -103,7 +101,7 @@ class S3Server:
         client = self._client()
         for upload in client.list_multipart_uploads(Bucket=self.bucket).get("Uploads", []):
             client.abort_multipart_upload(Bucket=self.bucket, Key=upload["Key"], UploadId=upload["UploadId"])
-        while keys := self.keys():
+        while keys := self.stored():
             for key in keys:
                 client.delete_object(Bucket=self.bucket, Key=key)
         client.delete_bucket(Bucket=self.bucket)
