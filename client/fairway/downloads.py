@@ -18,8 +18,6 @@ from fairway.bodies import Seen
 from fairway.errors import NotWhole
 from fairway.transport import Transport, problem_of
 
-CHUNK_BYTES = 1024 * 1024
-
 
 @dataclass(frozen=True)
 class Content:
@@ -102,7 +100,7 @@ class _Download:
         if not answer.is_success:
             answer.read()
             raise problem_of(answer)
-        for chunk in answer.iter_raw(CHUNK_BYTES):
+        for chunk in answer.iter_raw():  # as it comes: what waits for a larger chunk is lost where it is cut
             self._have += self._out.write(chunk)
             if self._have > self._content.size_bytes:
                 self._begin_again()
