@@ -3,7 +3,7 @@
 from common.jobs.kind import Job
 
 
-class DeleteRoom(Job, name="files.delete_room", queue="files"):
+class DeleteRoom(Job, name="files.delete_room", queue="files", can_be_cancelled=False):
     """Take the files and the people out of a room that was deleted; one that is still there is deleted first."""
 
     room_id: str

@@ -26,7 +26,8 @@ class Terms:
     """How a kind is run: in which queue, for how long, how often.
 
     The soft limit is raised in the handler so that it can clean up; at the hard one its process is killed. Of a
-    kind with *max_running* no more are run at a time, in the whole fleet; slots beyond it are not lent either.
+    kind with *max_running* no more are run at a time, in the whole fleet; slots beyond it are not lent either. One
+    that finishes what was done already, as emptying a deleted room, *can_be_cancelled* by nobody.
     """
 
     queue: str
@@ -36,6 +37,7 @@ class Terms:
     max_losses: int
     priority: int
     max_running: int | None
+    can_be_cancelled: bool
 
 
 @dataclass_transform(frozen_default=True, kw_only_default=True)
@@ -57,6 +59,7 @@ class Job:
         max_losses: int = 3,
         priority: int = 5,
         max_running: int | None = None,
+        can_be_cancelled: bool = True,
         open_to: tuple[Role, ...] = (),
     ) -> None:
         """Turn the class into a frozen dataclass and register it. Raises `TypeError` if it can't be a kind.
@@ -79,6 +82,7 @@ class Job:
             max_losses=max_losses,
             priority=priority,
             max_running=max_running,
+            can_be_cancelled=can_be_cancelled,
         )
         dataclasses.dataclass(frozen=True, kw_only=True)(cls)
         KINDS[name] = cls

@@ -15,6 +15,7 @@ from common.errors import Conflict, Unavailable
 from common.ids import JobId, OrgId
 from common.jobs.children import CHILDREN_INDEXES, TO_CANCEL, Closed, cancelled_update
 from common.jobs.healing import Healing
+from common.jobs.kind import KINDS
 from common.jobs.members import Entry
 from common.jobs.record import JobRecord, read_document
 from common.jobs.running import Running
@@ -98,12 +99,15 @@ class JobStore(Running, Healing):
     def cancel(self, org_id: OrgId, job_id: str) -> JobRecord:
         """Cancel a job that waits, at once, or ask a running one to stop at its next checkpoint.
 
-        Raises `NotFound`, or `Conflict` if it has ended.
+        Raises `NotFound`, or `Conflict` if it has ended or is of a kind that can't be cancelled.
         """
         while True:  # a job may be claimed or given back between the two looks; either way the next one finds it
             record = self.get(org_id, job_id)
             if record.is_final:
                 raise Conflict(f"The job has {record.state} already; it can't be cancelled.")
+            kind = KINDS.get(record.kind)
+            if kind is not None and not kind.terms.can_be_cancelled:
+                raise Conflict("This job finishes what is done already; it can't be cancelled.")
             this = {"_id": job_id, "org_id": org_id}
             ended = self._finish({**this, **_QUEUED_FIRST}, cancelled_update(self._clock.now()), record.parent_id)
             asked = {"cancel_requested": True, "cancelling_children": TO_CANCEL}

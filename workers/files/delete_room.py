@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from common.files import sharing
 from common.files.audit_log import Entry
-from common.files.collections import ROOM_FILES, ROOM_MEMBERS
+from common.files.collections import ROOM_FILES, ROOM_MEMBERS, ROOMS
 from common.files.delete_room import DeleteRoom
 from common.files.rooms import mark_deleted
 from common.tenancy.scope import OrgScope
@@ -44,9 +44,14 @@ def delete_room(ctx: Context, job: DeleteRoom) -> Emptied:
             work, checkpoint={"done": done, "total": total}, done=done, total=total, stage="removing"
         )
         drop(ctx, doomed)
-    ctx.write(lambda scope: scope[ROOM_MEMBERS].delete_many({"room_id": job.room_id}))
+    ctx.write(lambda scope: _forget(scope, job.room_id))
     ctx.services.storage.tell(ctx.org_id)
     return Emptied(done)
+
+
+def _forget(scope: OrgScope, room_id: str) -> None:
+    scope[ROOM_MEMBERS].delete_many({"room_id": room_id})
+    scope[ROOMS].delete_one({"_id": room_id, "state": "deleted"})
 
 
 def _mark(ctx: Context, room_id: str) -> Entry:

@@ -37,6 +37,7 @@ GROUPS_A_WRITE, GROUPS_A_STEP = 20, 500
 KEPT_FOR = timedelta(days=100)
 """How long what became of an archive's entries stays readable; longer than its job."""
 ZIP = "application/zip"
+_OF_DOCUMENTS = frozenset({"[Content_Types].xml", "mimetype", "META-INF/MANIFEST.MF", "AndroidManifest.xml"})
 
 
 @dataclass(frozen=True)
@@ -64,9 +65,10 @@ def import_upload(ctx: Context, job: ImportUpload) -> Imported:
         with closing(_open(ctx, job)) as file:
             _verify(ctx, job, file)
             findings = _examine(job, file)
-            if not (job.unpack and findings.media_type == ZIP):
+            entries = list_entries(file, job.size_bytes) if job.unpack and findings.media_type == ZIP else None
+            if entries is None or _is_one_document(entries):
                 return _link(ctx, job, findings)
-            state = _list(ctx, job, file)
+            state = _list(ctx, entries)
     if state.get("spawned_in") != ctx.claimed.run:
         _spawn(ctx, job, int(state["groups"]))
         ctx.checkpoint({**state, "spawned_in": ctx.claimed.run})
@@ -133,9 +135,14 @@ def _finished(ctx: Context, job: ImportUpload, state: Mapping[str, Any]) -> Impo
     return Imported(1, 1 - known, known, 0, result["file_id"], {"file": here, "content": f"{here}/content"})
 
 
-def _list(ctx: Context, job: ImportUpload, file: BinaryIO) -> dict[str, Any]:
+def _is_one_document(entries: Sequence[ZipEntry]) -> bool:
+    """Tell whether the zip only wraps a document or a program, too large to be examined for what it is."""
+    return any(one.name in _OF_DOCUMENTS for one in entries)
+
+
+def _list(ctx: Context, entries: Sequence[ZipEntry]) -> dict[str, Any]:
     """Write the archive's entries down in groups; the checkpoint after the last one says how many there are."""
-    groups = in_groups(list_entries(file, job.size_bytes))
+    groups = in_groups(entries)
     state = {"groups": len(groups), "entries": sum(map(len, groups))}
     until = ctx.services.clock.now() + KEPT_FOR
     ctx.write(lambda scope: scope[IMPORT_GROUPS].delete_many({"job_id": ctx.job_id}))
