@@ -179,9 +179,15 @@ class S3BlobStore:
         return begun
 
     def _demand(self, where: dict[str, str], mark: str, size_bytes: int, failure: Exception | None) -> None:
-        """Make sure that what is stored is what was sent. Raises `StorageUnavailable`, from *failure* if any."""
+        """Make sure that what was sent was stored, although the server may have said *failure*.
+
+        Raises `StorageUnavailable`. Where the server said yes another saving may have replaced ours since.
+        """
         head = self._head(where)
-        if head is None or head["Metadata"].get("save") != mark or head["ContentLength"] != size_bytes:
+        is_ours = head is not None and head["Metadata"].get("save") == mark
+        if is_ours and head is not None and head["ContentLength"] == size_bytes:
+            return
+        if head is None or is_ours or failure is not None:
             raise unavailable(failure or OSError("What is stored is not what was sent.")) from failure
 
     @contextlib.contextmanager

@@ -57,32 +57,44 @@ class S3Place:
 
 @pytest.fixture(scope="session")
 def session_s3() -> Iterator[S3Server]:
-    """Run one server for all tests that do not break it."""
+    """Run one server for the session; a test asks for `s3`, which is empty and well."""
     with s3_server() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def session_s3_store(session_s3: S3Server) -> BlobStore:
+    """Return a store on that server; making its client takes longer than most tests."""
+    return opened(session_s3.url)
 
 
 @pytest.fixture
-def s3() -> Iterator[S3Server]:
-    """Run a server of this test's own."""
-    with s3_server() as server:
-        yield server
+def s3(session_s3: S3Server) -> Iterator[S3Server]:
+    """Return an S3 that is empty and has no faults."""
+    yield session_s3
+    session_s3.empty()
 
 
 @pytest.fixture(params=["folder", "s3"])
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
     """Return an empty place, once as a folder and once on S3."""
     if request.param == "folder":
-        yield FolderPlace(tmp_path / "blobs")
-        return
-    with s3_server() as server:
-        yield S3Place(server)
+        return FolderPlace(tmp_path / "blobs")
+    return S3Place(request.getfixturevalue("s3"))
 
 
 @pytest.fixture
-def store(place: Place) -> BlobStore:
+def store(request: pytest.FixtureRequest, place: Place) -> BlobStore:
     """Return the store in that place."""
-    return open_store(place.url, default=Path("/nowhere"), production=False)
+    if isinstance(place, S3Place):
+        stored: BlobStore = request.getfixturevalue("session_s3_store")
+        return stored
+    return opened(place.url)
+
+
+def opened(url: str) -> BlobStore:
+    """Return the store that a process with this setting has."""
+    return open_store(url, default=Path("/nowhere"), production=True)
 
 
 def blocks(count: int) -> Iterator[bytes]:

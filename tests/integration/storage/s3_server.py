@@ -1,6 +1,7 @@
 """An S3 over real HTTP: moto's, behind a front that checks signatures and fails when it is told to."""
 
 import contextlib
+import functools
 import secrets
 import socket
 import threading
@@ -53,7 +54,7 @@ class S3Server:
         self.bucket = f"fairway-{secrets.token_hex(6)}"
         self._server = make_server("127.0.0.1", 0, self, threaded=True, request_handler=_Quiet)
         self.port = int(self._server.server_port)
-        self._thread = threading.Thread(target=self._server.serve_forever, name="s3", daemon=True)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), name="s3", daemon=True)
 
     @property
     def url(self) -> str:
@@ -76,35 +77,41 @@ class S3Server:
         self._released.set()
 
     def heal(self) -> None:
-        """Forget the faults that have not come yet."""
+        """Forget the faults that have not come yet, and let go what they hold."""
         self._faults.clear()
         self.release()
+        self._released = threading.Event()
+        self.asked.clear()
 
     def stored(self) -> list[str]:
         """List what is visible."""
-        answer = self._client().list_objects_v2(Bucket=self.bucket)
+        answer = self._client.list_objects_v2(Bucket=self.bucket)
         return [item["Key"] for item in answer.get("Contents", [])]
 
     def uploads(self) -> list[str]:
         """List the keys of the multipart uploads in progress."""
-        answer = self._client().list_multipart_uploads(Bucket=self.bucket)
+        answer = self._client.list_multipart_uploads(Bucket=self.bucket)
         return [item["Key"] for item in answer.get("Uploads", [])]
 
     def start(self) -> None:
         """Listen, and make the bucket."""
         self._thread.start()
-        self._client().create_bucket(Bucket=self.bucket, CreateBucketConfiguration={"LocationConstraint": REGION})
+        self._client.create_bucket(Bucket=self.bucket, CreateBucketConfiguration={"LocationConstraint": REGION})
 
-    def stop(self) -> None:
-        """Drop all that is stored, and listen no more."""
+    def empty(self) -> None:
+        """Heal, and drop all that is stored or still coming."""
         self.heal()
-        client = self._client()
+        client = self._client
         for upload in client.list_multipart_uploads(Bucket=self.bucket).get("Uploads", []):
             client.abort_multipart_upload(Bucket=self.bucket, Key=upload["Key"], UploadId=upload["UploadId"])
         while keys := self.stored():
             for key in keys:
                 client.delete_object(Bucket=self.bucket, Key=key)
-        client.delete_bucket(Bucket=self.bucket)
+
+    def stop(self) -> None:
+        """Drop the bucket, and listen no more."""
+        self.empty()
+        self._client.delete_bucket(Bucket=self.bucket)
         self._server.shutdown()
         self._server.server_close()
         self._thread.join(5)
@@ -147,6 +154,7 @@ class S3Server:
         write(answer[: self.cut_after_bytes])
         return _cut(environ)
 
+    @functools.cached_property
     def _client(self) -> Any:
         """Return a client of the tests, which is signed and may be hit by faults like ours."""
         return boto3.session.Session().client(
