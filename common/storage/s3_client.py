@@ -11,7 +11,8 @@ from botocore.config import Config  # type: ignore[import-untyped]
 from botocore.exceptions import (  # type: ignore[import-untyped]
     BotoCoreError,
     ClientError,
-    HTTPClientError,
+    NoCredentialsError,
+    PartialCredentialsError,
 )
 
 from common.errors import Misconfigured, StorageUnavailable
@@ -76,8 +77,6 @@ def check_bucket(client: Any, location: S3Location) -> None:
     where = f"The bucket {location.bucket} at {urlsplit(location.endpoint_url).netloc}"
     try:
         client.head_bucket(Bucket=location.bucket)
-    except HTTPClientError:
-        return
     except ClientError as error:
         status = status_of(error)
         if status == HTTPStatus.NOT_FOUND:
@@ -86,5 +85,7 @@ def check_bucket(client: Any, location: S3Location) -> None:
             raise Misconfigured(f"{where} refuses us. Check the keys, and that they may list it.") from error
         if status < HTTPStatus.INTERNAL_SERVER_ERROR:
             raise Misconfigured(f"{where} can't be used ({status}). Check the region and the host.") from error
-    except BotoCoreError as error:
-        raise Misconfigured(f"{where} can't be asked: no keys were found, or none that can be used.") from error
+    except (NoCredentialsError, PartialCredentialsError) as error:
+        raise Misconfigured(f"{where} can't be asked: there are no keys, in the URL or elsewhere.") from error
+    except BotoCoreError:
+        return

@@ -107,6 +107,7 @@ class S3Server:
         while keys := self.stored():
             for key in keys:
                 client.delete_object(Bucket=self.bucket, Key=key)
+        self.asked.clear()
 
     def stop(self) -> None:
         """Drop the bucket, and listen no more."""
@@ -129,7 +130,8 @@ class S3Server:
         try:
             check_signature(environ, body, Credentials(self.access_key, self.secret_key))
         except Refusal as refusal:
-            return _error(start_response, "403 Forbidden", refusal.code)
+            status = "400 Bad Request" if refusal.code.endswith("Mismatch") else "403 Forbidden"
+            return _error(start_response, status, refusal.code)
         match fault:
             case "slow down":
                 return _error(start_response, "503 Slow Down", "SlowDown")
