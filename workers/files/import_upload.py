@@ -25,7 +25,7 @@ from common.files.sharing import Content, Shared, share
 from common.ids import new_id
 from common.tenancy.scope import OrgScope
 from workers.context import Context
-from workers.files.examining.examiner import Examiner
+from workers.files.examining.kept import examiner_for
 from workers.files.storing import deed, drop, until_settled
 from workers.files.zip_entries import ZipEntry, list_entries
 from workers.runner import handles
@@ -64,7 +64,7 @@ def import_upload(ctx: Context, job: ImportUpload) -> Imported:
     if "groups" not in state:
         with closing(_open(ctx, job)) as file:
             _verify(ctx, job, file)
-            findings = _examine(job, file)
+            findings = _examine(ctx, job, file)
             entries = list_entries(file, job.size_bytes) if job.unpack and findings.media_type == ZIP else None
             if entries is None or _is_one_document(entries):
                 return _link(ctx, job, findings)
@@ -97,10 +97,9 @@ def _verify(ctx: Context, job: ImportUpload, file: BinaryIO) -> None:
         )
 
 
-def _examine(job: ImportUpload, file: BinaryIO) -> Findings:
+def _examine(ctx: Context, job: ImportUpload, file: BinaryIO) -> Findings:
     file.seek(0)
-    with Examiner() as examiner:
-        return examiner.examine(file, job.size_bytes)
+    return examiner_for(ctx.org_id).examine(file, job.size_bytes)
 
 
 def _link(ctx: Context, job: ImportUpload, findings: Findings) -> Imported:

@@ -14,6 +14,9 @@ from workers.files.examining.content import Content
 from workers.files.examining.reading import examine, name
 from workers.files.examining.wire import READY, Request, receive_request
 
+IDLE_S = 60.0
+"""How long it waits for something to do; then it ends, and its memory is free."""
+
 
 def main() -> None:
     """Serve the socket that is this process's standard input."""
@@ -23,12 +26,21 @@ def main() -> None:
         gauge = Gauge()
         confine()
         sock.sendall(READY)
-        while (asked := receive_request(sock)) is not None:
+        sock.settimeout(IDLE_S)
+        while (asked := _next_request(sock)) is not None:
             request, descriptor = asked
             is_spent = _serve(sock, request, descriptor, gauge)
             os.close(descriptor)
             if is_spent:
                 return
+
+
+def _next_request(sock: socket.socket) -> tuple[Request, int] | None:
+    """Return the next request; none when the examiner is gone, or has nothing to ask for long."""
+    try:
+        return receive_request(sock)
+    except TimeoutError:
+        return None
 
 
 def _serve(sock: socket.socket, request: Request, descriptor: int, gauge: Gauge) -> bool:

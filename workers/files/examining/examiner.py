@@ -121,6 +121,8 @@ class Examiner:
     @contextmanager
     def _child(self) -> Iterator[Child]:
         """Lend the child, started if there is none. One that is interrupted has answers left, so it is killed."""
+        if self._running is not None and not self._running.is_alive:  # it had nothing to do for long
+            self.close()
         if self._running is None:
             self._running = Child(self._command)
         try:

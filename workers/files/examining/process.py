@@ -73,6 +73,11 @@ class Child:
             self.kill()
             raise
 
+    @property
+    def is_alive(self) -> bool:
+        """Tell whether it runs."""
+        return self._process.poll() is None
+
     def ask(self, request: Request, descriptor: int) -> None:
         """Send a request; an answer for each of its parts is to be fetched. Raises `ChildFailed`."""
         if self._heard:
