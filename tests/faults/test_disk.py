@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from common.probe.leave_marks import LeaveMarks
 
-from common.errors import Unavailable
+from common.errors import StorageUnavailable, Unavailable
+from common.ids import new_id
 from common.storage.folder import FolderBlobStore
 from deploy.local.servers import Redis
 from tests.faults.disk import mounted
@@ -29,6 +30,22 @@ def test_a_file_that_finds_no_room_is_refused_and_leaves_nothing(tmp_path: Path)
             assert file.read() == b"kept"
         disk.relieve()
         assert store.save([b"later"], max_bytes=10).size_bytes == 5
+
+
+def test_many_files_that_find_no_room_are_refused_together_and_leave_nothing(tmp_path: Path) -> None:
+    with mounted(tmp_path / "disk", 4) as disk:
+        store = FolderBlobStore(disk.folder)
+        kept = store.save([b"kept"], max_bytes=10)
+        contents = {new_id(): b"x" * 100_000 for _ in range(100)}
+
+        with pytest.raises(StorageUnavailable, match="full"):
+            store.save_many(contents)
+
+        assert not any(store.exists(blob_id) for blob_id in contents)
+        assert not list((disk.folder / ".incoming").iterdir())
+        assert store.exists(kept.id)
+        store.save_many(dict.fromkeys(contents, b"x" * 1000))
+        assert all(store.exists(blob_id) for blob_id in contents)
 
 
 @pytest.mark.slow

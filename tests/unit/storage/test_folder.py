@@ -2,13 +2,15 @@
 
 import hashlib
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from common.errors import NotFound, TooLarge
+from common.errors import NotFound, StorageUnavailable, TooLarge
 from common.ids import new_id
+from common.storage import disk
 from common.storage.folder import FolderBlobStore
 
 
@@ -123,3 +125,67 @@ def test_opening_the_store_removes_what_dead_uploads_left_and_keeps_the_living(t
 
     assert not dead.exists()
     assert living.exists()
+
+
+def test_opening_the_store_keeps_what_a_living_upload_writes_however_old_it_looks(tmp_path: Path) -> None:
+    def chunks() -> Iterator[bytes]:
+        yield b"slow "
+        (partial,) = (tmp_path / ".incoming").iterdir()
+        os.utime(partial, (0, 0))
+        FolderBlobStore(tmp_path)
+        yield b"but steady"
+
+    store = FolderBlobStore(tmp_path)
+    blob = store.save(chunks(), max_bytes=100)
+
+    with store.open(blob.id) as file:
+        assert file.read() == b"slow but steady"
+
+
+def test_a_disk_that_fails_while_it_is_read_is_told_as_the_store_s_failure(store: FolderBlobStore) -> None:
+    blob = store.save([b"x"], max_bytes=1)
+    (path,) = (path for path in Path(store._root).rglob(blob.id))
+    path.unlink()
+    path.symlink_to("/proc/self/mem")  # reading it at 0 is an input/output error
+
+    with store.open(blob.id) as file:
+        with pytest.raises(StorageUnavailable, match="does not work"):
+            file.read(1)
+        with pytest.raises(StorageUnavailable):
+            file.read()
+
+
+def test_a_folder_that_is_gone_is_told_as_the_store_s_failure(store: FolderBlobStore) -> None:
+    shutil.rmtree(store._root)
+
+    for attempt in (lambda: store.save([b"x"], max_bytes=1), lambda: store.save_many({new_id(): b"x"})):
+        with pytest.raises(StorageUnavailable):
+            attempt()
+
+
+def test_many_of_which_one_can_not_be_shown_are_not_shown(store: FolderBlobStore) -> None:
+    names = [new_id() for _ in range(50)]
+    blocked = Path(store._root) / names[30][-2:] / names[30]
+    blocked.mkdir(parents=True)  # no file can take the place of a folder
+
+    with pytest.raises(StorageUnavailable):
+        store.save_many(dict.fromkeys(names, b"x"))
+
+    assert files_in(Path(store._root)) == []
+
+
+@pytest.mark.parametrize("has_syncfs", [True, False])
+def test_many_are_forced_to_disk_with_and_without_an_order_for_all(
+    store: FolderBlobStore, monkeypatch: pytest.MonkeyPatch, *, has_syncfs: bool
+) -> None:
+    forced: list[str] = []
+    names = [new_id() for _ in range(20)]
+    if not has_syncfs:
+        monkeypatch.setattr(disk, "_SYNCFS", None)
+    monkeypatch.setattr(disk, "force", forced.append)
+
+    store.save_many(dict.fromkeys(names, b"x"))
+
+    assert all(store.exists(name) for name in names)
+    partials = [path for path in forced if ".incoming" in path]
+    assert len(partials) == (0 if has_syncfs else 20)
