@@ -98,7 +98,7 @@ def bar() -> Progress:
         DownloadColumn(),
         TransferSpeedColumn(),
     )
-    return Progress(*columns, console=err, transient=True)
+    return Progress(*columns, console=err, transient=True, disable=not err.is_terminal)
 
 
 def _safe(name: str) -> str:

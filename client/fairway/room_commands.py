@@ -133,7 +133,8 @@ def audit_log(terminal: Terminal, *, room: str | None, limit: int, **which: str 
     with terminal.api() as fairway:
         here = room_id(fairway, room) if room is not None else None
         found = islice(fairway.audit_log(room_id=here, **which), limit)
-        terminal.list(found, "created_at", "action", "actor_id", "room_id", "file_id", "subject_id", "detail")
+        where = () if here is not None else ("room_id",)
+        terminal.list(found, "created_at", "action", *where, "actor_id", "file_id", "subject_id", "detail")
 
 
 def _user_id(fairway: Fairway, user: str) -> str:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from fairway import FairwayError
 from rich.console import Console
+from rich.markup import escape
 
 from common.config import Settings
 from common.errors import Misconfigured
@@ -41,7 +42,7 @@ def main() -> int:
         if asked.file is None:  # a file of one's own may be too small to be interrupted
             faults += [*killer.faults(), *_share_files(stack, reports[0].tenant)]
     for fault in faults:
-        console.print(f"[red]not as it must be:[/red] {fault}")
+        console.print(f"[red]not as it must be:[/red] {escape(fault)}")
     if not faults:
         killed = ", with a worker killed in the middle of each" if asked.file is None else ""
         console.print(f"[green]All counts are exact[/green]{killed}. {time.monotonic() - started:.0f} s.")
