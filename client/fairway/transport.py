@@ -116,7 +116,10 @@ def problem_of(answer: httpx.Response) -> Problem:
 
 
 def _wait(error: Exception) -> bool | float:
-    """Tell whether to try again after *error*, and after how many seconds if the API said so."""
+    """Tell whether to try again after *error*, and after how many seconds if the API said so.
+
+    Who is told to come back in an hour, as at a quota of the hour, is not kept waiting without a word.
+    """
     if isinstance(error, Problem):
         if error.status not in _AGAIN:
             return False

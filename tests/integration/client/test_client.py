@@ -123,6 +123,17 @@ def test_over_a_limit_it_waits_as_long_as_it_is_told(monkeypatch: pytest.MonkeyP
     del monkeypatch
 
 
+def test_who_is_to_come_back_in_an_hour_is_told_so_at_once() -> None:
+    transport = httpx.MockTransport(
+        lambda _: httpx.Response(429, json={"title": "Too many"}, headers={"Retry-After": "3000"})
+    )
+
+    with Fairway("http://test", token="t", transport=transport) as fairway, pytest.raises(Problem) as refused:
+        list(fairway.jobs())
+
+    assert refused.value.retry_after_s == 3000
+
+
 def test_a_stream_that_is_refused_for_now_is_asked_for_when_it_may_be() -> None:
     answers = [httpx.Response(429, json={"title": "Too many"}, headers={"Retry-After": "2"}), httpx.Response(404)]
     started = time.monotonic()
