@@ -43,7 +43,7 @@ class FolderBlobStore:
 
         The bytes are forced to disk before the rename that shows them, and the rename before the return.
         """
-        blob_id = blob_id or new_id()
+        blob_id = new_id() if blob_id is None else blob_id
         target = self._path(blob_id)
         partial = self._partial(blob_id, secrets.token_hex(4))
         try:
@@ -120,7 +120,7 @@ class FolderBlobStore:
         try:
             with medium(), opened(self._root) as root:
                 for partial, target in partials.items():
-                    if not Path(target).exists():
+                    if not os.access(target, os.F_OK):
                         shown.append(target)
                     folders |= _move(partial, target)
                 force_all(root, sorted(folders))
@@ -154,7 +154,8 @@ def _receive(partial: str, blob_id: str, chunks: Iterable[bytes], max_bytes: int
         descriptor = os.open(partial, _NEW, 0o600)
     try:
         with Intake(chunks, max_bytes=max_bytes, piece_bytes=itertools.repeat(PIECE_BYTES)) as intake:
-            fcntl.flock(descriptor, fcntl.LOCK_SH)
+            with medium():
+                fcntl.flock(descriptor, fcntl.LOCK_SH)
             _write_all(descriptor, intake)
             return intake.blob(blob_id)
     finally:

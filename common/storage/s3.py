@@ -28,7 +28,7 @@ from common.storage.s3_upload import PART_BYTES, S3Upload, part_sizes
 READ_BYTES = 256 * 1024
 AT_ONCE = 16
 URL_MAX_S = 7 * 24 * 3600
-_MEDIA_TYPE = re.compile(r"[a-z0-9.+-]{1,100}/[a-z0-9.+-]{1,100}(; charset=[A-Za-z0-9-]{1,40})?\Z")
+_MEDIA_TYPE = re.compile(r"[A-Za-z0-9.+-]{1,100}/[A-Za-z0-9.+-]{1,100}(; charset=[A-Za-z0-9-]{1,40})?\Z")
 
 
 class S3BlobStore:
@@ -43,7 +43,7 @@ class S3BlobStore:
 
         Up to a part it is one request; else parts of 8 MiB, three on their way at once, that are shown together.
         """
-        blob_id = blob_id or new_id()
+        blob_id = new_id() if blob_id is None else blob_id
         where = self._where(blob_id)
         with Intake(chunks, max_bytes=max_bytes, piece_bytes=part_sizes(max_bytes)) as intake:
             pieces = iter(intake)

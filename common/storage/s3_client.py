@@ -21,15 +21,15 @@ from common.storage.location import S3Location
 CONNECT_TIMEOUT_S = 2
 READ_TIMEOUT_S = 10
 ATTEMPTS = 4
-CONNECTIONS = 32
+CONNECTIONS = 64
 _ABSENT = {"404", "NoSuchKey", "NotFound"}
 
 
 def connect(location: S3Location) -> Any:
-    """Make a client for *location*, in a way that every compatible server understands."""
-    session = boto3.session.Session(
-        aws_access_key_id=location.access_key, aws_secret_access_key=location.secret_key
-    )
+    """Make a client for *location*, in a way that every compatible server understands.
+
+    Raises `Misconfigured` if what boto3 reads of itself, as AWS_PROFILE, can't be.
+    """
     config = Config(
         signature_version="s3v4",
         s3={"addressing_style": "path"},
@@ -43,7 +43,12 @@ def connect(location: S3Location) -> Any:
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
     )
-    return session.client("s3", endpoint_url=location.endpoint_url, region_name=location.region, config=config)
+    keys = {"aws_access_key_id": location.access_key, "aws_secret_access_key": location.secret_key}
+    where = {"endpoint_url": location.endpoint_url, "region_name": location.region}
+    try:
+        return boto3.session.Session(**keys).client("s3", **where, config=config)
+    except BotoCoreError as error:
+        raise Misconfigured(f"No client of S3 can be made: {error}.") from error
 
 
 @contextmanager

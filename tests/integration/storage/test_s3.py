@@ -149,6 +149,13 @@ def test_a_bucket_without_keys_anywhere_is_named_at_the_start(
         store.save([b"x"], max_bytes=1)
 
 
+def test_a_profile_that_is_not_there_is_named_at_the_start(s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_PROFILE", "nobody")
+
+    with pytest.raises(Misconfigured, match="nobody"):
+        opened(f"s3+http://127.0.0.1:{s3.port}/{s3.bucket}")
+
+
 def test_keys_may_come_from_where_boto3_looks(s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", s3.access_key)
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", s3.secret_key)

@@ -160,3 +160,10 @@ def test_without_a_url_files_lie_in_the_default_folder(tmp_path: Path) -> None:
 
     assert isinstance(store, FolderBlobStore)
     assert (tmp_path / "blobs").is_dir()
+
+
+def test_a_folder_that_can_not_be_made_is_named_at_the_start(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+
+    with pytest.raises(Misconfigured, match=r"file/blobs can't be used: Not a directory"):
+        open_store(f"file://{tmp_path}/file/blobs", default=tmp_path, production=True)
