@@ -159,9 +159,7 @@ class StorageUnavailable(Unavailable):
     """The store of files does not answer, fails or is full; nothing was kept. A job waits for it, uncharged."""
 
     reason: ClassVar[str] = "storage"
-
-    def __init__(self, detail: str, *, retry_after_s: int = 10) -> None:
-        super().__init__(detail, retry_after_s=retry_after_s)
+    asked_again_s: ClassVar[float] = 10.0
 
 
 class HeldBack(FairwayError):

@@ -152,7 +152,7 @@ def _of_our_error(claimed: Claimed, error: FairwayError) -> Outcome:
         case (
             Defer(seconds=wait_s, reason=reason)
             | HeldBack(retry_after_s=wait_s, reason=reason)
-            | StorageUnavailable(retry_after_s=wait_s, reason=reason)
+            | StorageUnavailable(asked_again_s=wait_s, reason=reason)
         ):
             return Outcome("deferred", delay_s=wait_s, reason=reason)
         case WaitForChildren():

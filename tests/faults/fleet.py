@@ -377,10 +377,12 @@ def effects_of(job: Job) -> int:
 
 
 def command_of(name: str, slots: int) -> tuple[str, ...]:
-    """Return the command of a worker for the tickets' queue, of an organizer for that one's, or of a sweeper."""
+    """Return the command of the process *name*: a sweeper, the API, or a worker for the queue of its name."""
     if name.startswith("sweeper"):
         return (sys.executable, "-m", "workers.sweeper")
-    queue = "organizations" if name.startswith("organizer") else QUEUE
+    if name.startswith("api"):
+        return (sys.executable, "-m", "web.server")
+    queue = {"organizer": "organizations", "importer": "files"}.get(name.partition("-")[0], QUEUE)
     options = ("-Q", f"fairway.{queue}", "-c", str(slots), "-n", f"{name}@%h", "-E")
     celery = (sys.executable, "-m", "celery", "-q", "-A", "workers.app", "worker")
     return (*celery, *options, "--without-mingle", "--without-gossip")

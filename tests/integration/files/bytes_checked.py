@@ -79,4 +79,4 @@ def _bytes(services: Services, files: Iterable[dict[str, Any]]) -> Iterator[str]
 def blobs_in(services: Services) -> set[str]:
     """Return the ids of all blobs in the local store, whole or not."""
     root = services.settings.data_dir / "blobs"
-    return {one.name for one in root.rglob("*") if one.is_file()}
+    return {one.name.partition(".")[0] for one in root.rglob("*") if one.is_file()}

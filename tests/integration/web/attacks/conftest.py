@@ -1,6 +1,7 @@
 """Every operation of the document, with bodies that are valid, and who may ask for them."""
 
 import re
+import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from io import BytesIO
 from typing import Any
@@ -129,6 +130,8 @@ def things(services: Services, admin: Member) -> dict[str, str]:
     archive = admin("POST", "/v1/archives").json["id"]
     Slot(services).step("organizations")
     room = admin("POST", "/v1/rooms", json={"name": CANARY}).json["id"]
+    sent = shared_zip(services, admin, room)
+    (file,) = admin("GET", f"/v1/rooms/{room}/files").json["items"]
     (ticket,) = admin("GET", "/v1/tickets").json["items"]
     assert services.jobs.get(admin.org_id, accepted.json["id"]).kind == ImportFile.name
     return {
@@ -141,7 +144,21 @@ def things(services: Services, admin: Member) -> dict[str, str]:
         "{archive_id}": archive,
         "{session_id}": session_id,
         "{room_id}": room,
+        "{file_id}": file["id"],
+        "/v1/files/imports/{job_id}": sent,
     }
+
+
+def shared_zip(services: Services, admin: Member, room: str) -> str:
+    """Share a zip of one file in a room; return its job's id."""
+    archive = BytesIO()
+    with zipfile.ZipFile(archive, "w") as entries:
+        entries.writestr(CANARY, CANARY)
+    headers = {"Content-Disposition": f"attachment; filename={CANARY}.zip"}
+    sent = admin("POST", f"/v1/rooms/{room}/files", data=archive.getvalue(), headers=headers)
+    for _ in range(3):  # the archive, its one group, and the archive again
+        Slot(services).step("files")
+    return str(sent.json["id"])
 
 
 def lists(document: Document, who: Member) -> dict[str, bytes]:
