@@ -6,7 +6,6 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlsplit
 
-import boto3  # type: ignore[import-untyped]
 from botocore.config import Config  # type: ignore[import-untyped]
 from botocore.exceptions import (  # type: ignore[import-untyped]
     BotoCoreError,
@@ -14,6 +13,7 @@ from botocore.exceptions import (  # type: ignore[import-untyped]
     NoCredentialsError,
     PartialCredentialsError,
 )
+from botocore.session import Session  # type: ignore[import-untyped]
 
 from common.errors import Misconfigured, StorageUnavailable
 from common.storage.location import S3Location
@@ -28,11 +28,11 @@ _ABSENT = {"404", "NoSuchKey", "NotFound"}
 def connect(location: S3Location) -> Any:
     """Make a client for *location*, in a way that every compatible server understands.
 
-    Raises `Misconfigured` if what boto3 reads of itself, as AWS_PROFILE, can't be.
+    Raises `Misconfigured` if what botocore reads of itself, as AWS_PROFILE, can't be.
     """
     config = Config(
         signature_version="s3v4",
-        s3={"addressing_style": "path"},
+        s3={"addressing_style": "path", "payload_signing_enabled": True},
         connect_timeout=CONNECT_TIMEOUT_S,
         read_timeout=READ_TIMEOUT_S,
         retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
@@ -46,7 +46,7 @@ def connect(location: S3Location) -> Any:
     keys = {"aws_access_key_id": location.access_key, "aws_secret_access_key": location.secret_key}
     where = {"endpoint_url": location.endpoint_url, "region_name": location.region}
     try:
-        return boto3.session.Session(**keys).client("s3", **where, config=config)
+        return Session().create_client("s3", **where, **keys, config=config)
     except BotoCoreError as error:
         raise Misconfigured(f"No client of S3 can be made: {error}.") from error
 
