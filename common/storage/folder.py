@@ -24,7 +24,7 @@ from common.storage.intake import Intake
 STALE_AFTER_S = 24 * 3600
 PIECE_BYTES = 512 * 1024
 WRITE_BACK_BYTES = 8 * 1024 * 1024
-"""Measured: 1 GB is safe in about two thirds of the time that hashing, writing and forcing in turn takes."""
+"""Measured: 1 GB is safe in two thirds of the time that hashing, writing and forcing it in turn takes."""
 READ_BYTES = 128 * 1024
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 
