@@ -17,7 +17,9 @@ Action = Literal[
     "member.set",
     "member.removed",
     "file.added",
+    "files.added",
     "file.removed",
+    "files.removed",
     "file.downloaded",
 ]
 ACTIONS: tuple[Action, ...] = get_args(Action)
@@ -25,7 +27,10 @@ ACTIONS: tuple[Action, ...] = get_args(Action)
 
 @dataclass(frozen=True)
 class Entry:
-    """One thing that somebody did; *subject_id* is whom it was done to, *detail* what else is worth telling."""
+    """One thing that somebody did; *subject_id* is whom it was done to, *detail* what else is worth telling.
+
+    What is done to many files at once, as the entries of an archive, is one entry that names them in its detail.
+    """
 
     action: Action
     room_id: str | None

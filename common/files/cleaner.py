@@ -66,24 +66,31 @@ class Cleaner:
         now = self._clock.now()
         due = list(scope[LOOSE_BLOBS].find({"until": {"$lte": now}}, sort=[("until", 1)], limit=BATCH))
         jobs = self._jobs(scope.org_id, [one["job_id"] for one in due if one["job_id"] is not None])
-        for one in due:
-            keeps = None if one["state"] == "doomed" else _kept_until(one, jobs.get(one["job_id"]), now)
-            if keeps is not None:
-                same = {"_id": one["_id"], "state": one["state"]}
+        for row in due:
+            if row["state"] == "doomed":
+                self._delete(scope, row, now)
+                done.deleted += 1
+            elif (keeps := _kept_until(row, jobs.get(row["job_id"]), now)) is not None:
+                same = {"_id": row["_id"], "state": row["state"]}
                 scope[LOOSE_BLOBS].update_one(same, {"$set": {"until": keeps}})
                 done.left += 1
-                continue
-            if self._is_an_archive(scope.org_id, one["_id"]):
-                scope[LOOSE_BLOBS].delete_one({"_id": one["_id"], "state": one["state"]})
-                continue
-            if one["state"] != "doomed":
-                ledger.give_up(scope, [one["_id"]], now)
+            else:
+                self._give_up(scope, row, now)
                 done.given_up += 1
-            ledger.delete(scope, self._blobs, [one["_id"]], now)
-            done.deleted += 1
-            if one.get("deleted"):
-                again = {"_id": one["_id"], "state": "doomed", "deleted": True, "until": {"$gt": now}}
-                scope[LOOSE_BLOBS].delete_one(again)
+
+    def _give_up(self, scope: OrgScope, row: Mapping[str, Any], now: datetime) -> None:
+        if self._is_an_archive(scope.org_id, row["_id"]):
+            scope[LOOSE_BLOBS].delete_one({"_id": row["_id"], "state": row["state"]})
+            return
+        blob_ids = ledger.blobs_in(row)
+        ledger.give_up(scope, blob_ids, now, job_id=row["job_id"])
+        ledger.delete(scope, self._blobs, blob_ids, now)
+
+    def _delete(self, scope: OrgScope, row: Mapping[str, Any], now: datetime) -> None:
+        ledger.delete(scope, self._blobs, [row["_id"]], now)
+        if row.get("deleted"):
+            again = {"_id": row["_id"], "state": "doomed", "deleted": True, "until": {"$gt": now}}
+            scope[LOOSE_BLOBS].delete_one(again)
 
     def _is_an_archive(self, org_id: OrgId, blob_id: str) -> bool:
         """Tell whether the organization's archives have the blob: its job died before it could say so here."""

@@ -13,7 +13,7 @@ from pymongo.errors import BulkWriteError
 
 from common.errors import NotFound
 from common.files import audit_log, ledger, quota, rooms
-from common.files.audit_log import Entry
+from common.files.audit_log import Action, Entry
 from common.files.collections import FILES, ROOM_FILES
 from common.files.findings import Findings
 from common.ids import JobId, new_id
@@ -84,7 +84,8 @@ def share(scope: OrgScope, room_id: str, contents: Sequence[Content], deed: Deed
     ours = [one.blob_id for one in contents if one.blob_id is not None]
 
     rooms.require_active(scope, room_id, files=len(linked.fresh))
-    ledger.settle(scope, kept=sorted(used), unneeded=sorted({one for one in ours if one not in used}), now=deed.at)
+    unneeded = {one for one in ours if one not in used}
+    ledger.settle(scope, kept=used, unneeded=unneeded, now=deed.at, job_id=deed.job_id)
     quota.move(scope, stored_bytes=sum(one["size_bytes"] for one in new.values()), files=len(new))
     _insert_files(scope, list(new.values()))
     scope[FILES].update_each(
@@ -116,7 +117,7 @@ def unlink(scope: OrgScope, room_id: str, file_ids: Sequence[str], deed: Deed) -
         scope[FILES].delete_many({"_id": {"$in": [one["_id"] for one in last]}})
     blobs = [one["blob_id"] for one in last]
     ledger.doom(scope, blobs, deed.at)
-    audit_log.append(scope, *(_removed(one, room_id, deed) for one in links))
+    audit_log.append(scope, _removed(links, room_id, deed))
     return blobs
 
 
@@ -251,28 +252,38 @@ def _write_links(scope: OrgScope, linked: _Linked) -> None:
     )
 
 
-def _added(contents: Sequence[Content], linked: _Linked, room_id: str, deed: Deed) -> Iterable[Entry]:
-    for number, file_id in linked.told:
-        yield Entry(
-            action="file.added",
-            room_id=room_id,
-            file_id=file_id,
-            actor_id=deed.actor_id,
-            at=deed.at,
-            request_id=deed.request_id,
-            job_id=deed.job_id,
-            detail={"name": contents[number].name, "deduplicated": number not in linked.firsts},
+def _added(contents: Sequence[Content], linked: _Linked, room_id: str, deed: Deed) -> list[Entry]:
+    """Return what the audit log says of a batch: one entry, however many files it has."""
+    if len(linked.told) > 1:
+        detail = {"files": len(linked.told), "file_ids": [file_id for _, file_id in linked.told]}
+        return [_entry("files.added", room_id, deed, None, detail)]
+    return [
+        _entry(
+            "file.added",
+            room_id,
+            deed,
+            file_id,
+            {"name": contents[number].name, "deduplicated": number not in linked.firsts},
         )
+        for number, file_id in linked.told
+    ]
 
 
-def _removed(link: Mapping[str, Any], room_id: str, deed: Deed) -> Entry:
+def _removed(links: Sequence[Mapping[str, Any]], room_id: str, deed: Deed) -> Entry:
+    ids = [one["file_id"] for one in links]
+    if len(ids) > 1:
+        return _entry("files.removed", room_id, deed, None, {"files": len(ids), "file_ids": ids})
+    return _entry("file.removed", room_id, deed, ids[0], {"names": links[0]["names"][:10]})
+
+
+def _entry(action: Action, room_id: str, deed: Deed, file_id: str | None, detail: Mapping[str, Any]) -> Entry:
     return Entry(
-        action="file.removed",
+        action=action,
         room_id=room_id,
-        file_id=link["file_id"],
+        file_id=file_id,
         actor_id=deed.actor_id,
         at=deed.at,
         request_id=deed.request_id,
         job_id=deed.job_id,
-        detail={"names": link["names"][:10]},
+        detail=detail,
     )

@@ -46,7 +46,11 @@ class Storage:
 
     def look(self, org_id: OrgId) -> Standing:
         """Return what is used now, and of how much."""
-        return Standing(quota.look(self._scope_of(org_id)), self._limit_of(org_id))
+        return Standing(quota.look(self._scope_of(org_id)), self.limit_of(org_id))
+
+    def limit_of(self, org_id: OrgId) -> int:
+        """Return how many bytes an organization may store."""
+        return self._limit_of(org_id)
 
     def tell(self, org_id: OrgId) -> Standing:
         """Return the same; where the level is another one than before, an event of the organization says so.

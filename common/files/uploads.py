@@ -53,7 +53,7 @@ class Upload:
     def begin(self) -> None:
         """Write it down. Raises `OverQuota`."""
         blob = Loose(self.blob_id, "incoming", self.job_id, self._reserved_bytes, self._until())
-        ledger.note(self._scope, [blob], self._limit_bytes or 0)
+        ledger.note(self._scope, blob, self._limit_bytes or 0)
 
     def save(self, chunks: Iterable[bytes]) -> Blob:
         """Store what *chunks* bring; holds one of them in memory.

@@ -6,6 +6,7 @@ What is new is written under ids that stand in the ledger first, so that a run t
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import Any, BinaryIO
@@ -98,6 +99,7 @@ class _Group:
         self._archive = archive
         self._examiner = examiner
         self._scope = ctx.services.scope(ctx.org_id)
+        self._place = new_id()[-2:]
         self._noted = {one.entry: one.blob_id for one in ledger.of_job(self._scope, ctx.job_id)}
 
     def run(self, group: Mapping[str, Any]) -> Counts:
@@ -149,13 +151,18 @@ class _Group:
                 wanted.setdefault(one.sha256, one)
         blob_ids = self._note_what_fits(list(wanted.values()))
         new = [one for one in wanted.values() if one.number in blob_ids]
-        self._ctx.blobs.save_many({blob_ids[one.number]: one.data or b"" for one in new})
-        findings = dict(zip((one.number for one in new), self._examine(new), strict=True))
+        findings = self._save_and_examine(new, blob_ids)
         refused = {one.sha256 for one in wanted.values() if one.number not in blob_ids}
         return [_stored(one, blob_ids, findings, refused) for one in found]
 
-    def _examine(self, new: Sequence[_Read]) -> list[Findings]:
-        return self._examiner.examine_all([one.data or b"" for one in new])
+    def _save_and_examine(self, new: Sequence[_Read], blob_ids: Mapping[int, str]) -> dict[int, Findings]:
+        """Store what is *new* while the examiner, which is a process of its own, looks into it."""
+        contents = {blob_ids[one.number]: one.data or b"" for one in new}
+        with ThreadPoolExecutor(1) as beside:
+            saved = beside.submit(self._ctx.blobs.save_many, contents)
+            found = self._examiner.examine_all(list(contents.values()))
+            saved.result()
+        return dict(zip((one.number for one in new), found, strict=True))
 
     def _note_what_fits(self, wanted: Sequence[_Read]) -> dict[int, str]:
         """Write blobs down for what is *wanted*: all of it, or as many of them as the quota has room for."""
@@ -175,13 +182,17 @@ class _Group:
         """Return the blob's id for each entry, written down in the ledger by this run or an earlier one."""
         until = self._ctx.services.clock.now() + LEASE
         fresh = [
-            Loose(new_id(), "writing", self._ctx.job_id, size_bytes, until, number)
+            Loose(self._new_id(), "writing", self._ctx.job_id, size_bytes, until, number)
             for number, size_bytes in sizes
             if number not in self._noted
         ]
-        ledger.note(self._scope, fresh, self._ctx.services.storage.look(self._ctx.org_id).limit_bytes)
+        ledger.note_all(self._scope, fresh, self._ctx.services.storage.limit_of(self._ctx.org_id))
         self._noted.update({one.entry: one.blob_id for one in fresh})
         return {number: self._noted[number] for number, _ in sizes}
+
+    def _new_id(self) -> str:
+        """Make the id of a blob that lies where the group's others do: what they share is made safe once."""
+        return new_id()[: -len(self._place)] + self._place
 
     def _write(self, scope: OrgScope, found: Sequence[_Read]) -> tuple[Counts, list[str]]:
         """Link what was read, and write down what became of each entry; returns also the blobs to delete."""
@@ -204,7 +215,8 @@ class _Group:
         """Give up what was written down and turned out to be of no use."""
         rest = [blob_id for blob_id in self._noted.values() if blob_id not in used]
         if rest:
-            ledger.settle(scope, kept=(), unneeded=rest, now=self._ctx.services.clock.now())
+            now = self._ctx.services.clock.now()
+            ledger.settle(scope, kept=(), unneeded=rest, now=now, job_id=self._ctx.job_id)
         return rest
 
 

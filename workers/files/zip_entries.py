@@ -9,7 +9,7 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any, BinaryIO, cast
 
 from common.errors import JobFailed
@@ -33,6 +33,8 @@ _METHODS = frozenset({zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP
 _ENCRYPTED = 0x1
 _UNIX = 3
 _CHUNK_BYTES = 1024 * 1024
+_SMALL_PACKED_MAX_BYTES = _CHUNK_BYTES + 64 * 1024
+"""What packs to more than itself does so by a few bytes in a thousand."""
 
 
 class Damaged(Exception):
@@ -54,7 +56,7 @@ class ZipEntry:
 
     def document(self) -> dict[str, Any]:
         """Return it as plain values."""
-        return asdict(self)
+        return dict(vars(self))
 
     @classmethod
     def restored(cls, document: Mapping[str, Any]) -> "ZipEntry":
@@ -82,9 +84,20 @@ def read_entry(file: BinaryIO, entry: ZipEntry) -> Iterator[bytes]:
         if head[0] != _HEADER_MARK:
             raise Damaged("the archive has no such entry where it says so")
         file.seek(head[9] + head[10], 1)
-        yield from _unpacked(file, entry)
+        if entry.method == zipfile.ZIP_DEFLATED and entry.size_bytes <= _CHUNK_BYTES:
+            yield _inflated(file.read(min(entry.packed_bytes, _SMALL_PACKED_MAX_BYTES)), entry)
+        else:
+            yield from _unpacked(file, entry)
     except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, struct.error, RuntimeError) as error:
         raise Damaged("the entry is damaged") from error
+
+
+def _inflated(packed: bytes, entry: ZipEntry) -> bytes:
+    """Unpack a small entry at once; the library takes four times as long, and archives have thousands."""
+    content = zlib.decompressobj(-zlib.MAX_WBITS).decompress(packed, entry.size_bytes + 1)
+    if len(content) != entry.size_bytes or zlib.crc32(content) != entry.crc:
+        raise Damaged("the entry is not as the archive says")
+    return content
 
 
 def _unpacked(file: BinaryIO, entry: ZipEntry) -> Iterator[bytes]:

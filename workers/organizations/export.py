@@ -72,7 +72,7 @@ def _noted(ctx: Context) -> str:
     for one in ledger.of_job(scope, ctx.job_id):
         return one.blob_id
     loose = Loose(new_id(), "writing", ctx.job_id, 0, ctx.services.clock.now() + LEASE)
-    ledger.note(scope, [loose], 0)
+    ledger.note(scope, loose, 0)
     return loose.blob_id
 
 

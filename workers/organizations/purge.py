@@ -6,6 +6,8 @@ From its first step on there is no way back, so that a step may be repeated by w
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from common.files import ledger
+from common.files.collections import LOOSE_BLOBS
 from common.ids import OrgId
 from common.organizations import purging
 from common.organizations.purge import PurgeOrganization
@@ -44,7 +46,8 @@ def _remove_with_bytes(ctx: Context, org_id: OrgId, collection: TenantCollection
     documents = ctx.services.scope(org_id)[collection]
     page = list(documents.find({}, limit=purging.BATCH))
     for one in page:
-        ctx.blobs.delete(one[collection.blob or ""])
+        for blob_id in ledger.blobs_in(one) if collection is LOOSE_BLOBS else [one[collection.blob or ""]]:
+            ctx.blobs.delete(blob_id)
     return documents.delete_many({"_id": {"$in": [one["_id"] for one in page]}}) if page else 0
 
 

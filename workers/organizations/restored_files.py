@@ -74,7 +74,7 @@ class RestoredFiles:
         until = self._ctx.services.clock.now() + LEASE
         loose = Loose(blob_id, "writing", self._ctx.job_id, size_bytes, until)
         try:
-            ledger.note(self._scope, [loose], self._ctx.services.storage.look(self._ctx.org_id).limit_bytes)
+            ledger.note(self._scope, loose, self._ctx.services.storage.limit_of(self._ctx.org_id))
         except OverQuota as error:
             raise JobFailed(error.detail, code="over-quota") from error
         self._noted.add(blob_id)

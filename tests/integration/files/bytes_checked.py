@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from common.files import quota
+from common.files import ledger, quota
 from common.files.collections import FILES, IMPORT_GROUPS, LOOSE_BLOBS, ROOM_FILES, ROOMS, STORAGE_USE
 from common.ids import OrgId
 from common.services import Services
@@ -18,9 +18,8 @@ def check(services: Services, org_ids: Iterable[OrgId], stored: Iterable[str]) -
     wrong: list[str] = []
     for org_id in org_ids:
         scope = services.scope(org_id)
-        named |= {one["blob_id"] for one in scope[FILES].find()} | {
-            one["_id"] for one in scope[LOOSE_BLOBS].find()
-        }
+        named |= {one["blob_id"] for one in scope[FILES].find()}
+        named |= {blob_id for one in scope[LOOSE_BLOBS].find() for blob_id in ledger.blobs_in(one)}
         wrong += [f"{org_id}: {one}" for one in _wrong(services, scope)]
     wrong += [f"bytes without a file: {one}" for one in set(stored) - named]
     assert not wrong, "\n".join(wrong)

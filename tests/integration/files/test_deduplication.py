@@ -114,7 +114,7 @@ def given(room: Room, data: bytes, name: str) -> Content:
     services, blob_id = room.services, new_id()
     scope = services.scope(room.org_id)
     until = services.clock.now() + LEASE
-    ledger.note(scope, [Loose(blob_id, "writing", JobId(new_id()), len(data), until)], 10**12)
+    ledger.note(scope, Loose(blob_id, "received", JobId(new_id()), len(data), until), 10**12)
     blob = services.blobs.save([data], max_bytes=len(data), blob_id=blob_id)
     return Content(name, blob.sha256, blob.size_bytes, blob_id, Findings("text/plain", {}))
 

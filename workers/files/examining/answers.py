@@ -51,7 +51,7 @@ def believe(line: bytes) -> Answer:
     _check(isinstance(said["media_type"], str) and _MEDIA_TYPE.fullmatch(said["media_type"]))
     _check(said["problem"] is None or _is_plain_text(said["problem"]))
     _check_fields(said["found"])
-    _check(len(orjson.dumps(said["found"])) <= FOUND_MAX_BYTES)
+    _check(len(line) <= FOUND_MAX_BYTES or len(orjson.dumps(said["found"])) <= FOUND_MAX_BYTES)
     return Answer(Findings(said["media_type"], said["found"], said["problem"]), said["is_last"])
 
 
