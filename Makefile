@@ -12,7 +12,7 @@ PYTEST := $(PY) -m pytest
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
-demo: $(READY) ## start everything, import tickets for three organizations, kill a worker meanwhile; FILE=path.csv for your own
+demo: $(READY) ## start everything, import tickets and share files, kill workers meanwhile; FILE=path.csv for tickets of your own
 	@$(PY) -m deploy.local.demo $(if $(FILE),--file "$(FILE)") $(if $(MAPPING),--mapping '$(MAPPING)')
 
 up: $(READY) ## start everything and keep it running; Ctrl-C stops it
