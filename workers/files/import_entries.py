@@ -23,7 +23,7 @@ from common.ids import new_id
 from common.tenancy.scope import OrgScope
 from workers.context import Context
 from workers.files.examining.examiner import Examiner
-from workers.files.examining.kept import examiner_for
+from workers.files.examining.kept import KEPT
 from workers.files.storing import deed, drop, until_settled
 from workers.files.zip_entries import Damaged, ZipEntry, read_entry
 from workers.runner import handles
@@ -69,7 +69,7 @@ def import_entries(ctx: Context, job: ImportEntries) -> Counts:
         counts = Counts(**group["counts"])
     else:
         with closing(_open(ctx, job)) as archive:
-            counts = _Group(ctx, job, archive, examiner_for(ctx.org_id)).run(group)
+            counts = _Group(ctx, job, archive, KEPT.lend(ctx.org_id)).run(group)
         ctx.services.storage.tell(ctx.org_id)
     _show(ctx, job)
     return counts

@@ -25,7 +25,7 @@ from common.files.sharing import Content, Shared, share
 from common.ids import new_id
 from common.tenancy.scope import OrgScope
 from workers.context import Context
-from workers.files.examining.kept import examiner_for
+from workers.files.examining.kept import KEPT
 from workers.files.storing import deed, drop, until_settled
 from workers.files.zip_entries import ZipEntry, list_entries
 from workers.runner import handles
@@ -99,7 +99,7 @@ def _verify(ctx: Context, job: ImportUpload, file: BinaryIO) -> None:
 
 def _examine(ctx: Context, job: ImportUpload, file: BinaryIO) -> Findings:
     file.seek(0)
-    return examiner_for(ctx.org_id).examine(file, job.size_bytes)
+    return KEPT.lend(ctx.org_id).examine(file, job.size_bytes)
 
 
 def _link(ctx: Context, job: ImportUpload, findings: Findings) -> Imported:

@@ -22,6 +22,7 @@ from tests.integration.conftest import Slot, make_organization, make_person
 from tests.integration.files.bytes_checked import blobs_in, check
 from tests.integration.web.conftest import Member
 from web.app import create_app
+from workers.files.examining.kept import KEPT
 
 OCTETS = "application/octet-stream"
 
@@ -153,6 +154,7 @@ def make_room(services: Services, member_of: Callable[..., Member]) -> Iterator[
         return made[-1]
 
     yield make
+    KEPT.close()
     for room in made[:1]:
         room.check()
 
