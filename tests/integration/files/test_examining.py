@@ -50,7 +50,9 @@ def until(holds: Callable[[], bool]) -> bool:
 
 
 def children() -> list[psutil.Process]:
-    return psutil.Process().children(recursive=True)
+    """Return the children that examine, and no servers that other tests have started."""
+    servers = {"mongod", "redis-server"}
+    return [one for one in psutil.Process().children(recursive=True) if one.name() not in servers]
 
 
 def test_a_stored_file_is_examined_from_its_start_wherever_it_stands(examiner: Examiner, tmp_path: Path) -> None:
