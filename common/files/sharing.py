@@ -15,12 +15,11 @@ from common.errors import NotFound
 from common.files import audit_log, ledger, quota, rooms
 from common.files.audit_log import Action, Entry
 from common.files.collections import FILES, ROOM_FILES
-from common.files.findings import Findings
+from common.files.findings import UNKNOWN_TYPE, Findings
+from common.files.linking import Linking
 from common.ids import JobId, new_id
 from common.tenancy.scope import OrgScope
 
-NAMES_MAX = 100
-"""Names that one content may have in a room."""
 _DUPLICATE_KEY = 11000
 
 
@@ -55,6 +54,14 @@ class Shared:
 
 
 @dataclass(frozen=True)
+class Sharing:
+    """What became of a batch, and the blobs that it doomed: delete them after the commit (`ledger.delete`)."""
+
+    shared: Sequence[Shared]
+    doomed: Sequence[str]
+
+
+@dataclass(frozen=True)
 class Deed:
     """Who shares or removes, and on which occasion; for the audit log."""
 
@@ -70,33 +77,32 @@ def known(scope: OrgScope, hashes: Iterable[str]) -> set[str]:
     return {one["sha256"] for one in found}
 
 
-def share(scope: OrgScope, room_id: str, contents: Sequence[Content], deed: Deed) -> list[Shared]:
+def share(scope: OrgScope, room_id: str, contents: Sequence[Content], deed: Deed) -> Sharing:
     """Link *contents* into a room, in the transaction of *scope*; store what is new, give up what is not.
 
-    Bytes that we have and nobody needs are doomed; delete them after the commit (`ledger.delete`). Raises
-    `Overtaken` for a content that is stored no more and that we don't have, `NotFound` for a room that is gone.
+    Raises `Overtaken` for a content that is stored no more and that we don't have, `NotFound` for a room that is
+    gone.
     """
     stored = _stored(scope, contents)
     new = _new(contents, stored, deed)
-    links = _links(scope, room_id, [one["_id"] for one in stored.values()])
-    linked = _linked(contents, {**stored, **new}, links, room_id, deed)
+    files = {**stored, **{sha256: one["_id"] for sha256, one in new.items()}}
+    linking = Linking(room_id, _links(scope, room_id, stored.values()), by=deed.actor_id, at=deed.at)
+    named = [linking.add(files[one.sha256], one.name) for one in contents]
     used = {one["blob_id"] for one in new.values()}
-    ours = [one.blob_id for one in contents if one.blob_id is not None]
+    unneeded = {one.blob_id for one in contents if one.blob_id is not None}.difference(used)
 
-    rooms.require_active(scope, room_id, files=len(linked.fresh))
-    unneeded = {one for one in ours if one not in used}
+    rooms.require_active(scope, room_id, files=len(linking.fresh))
     ledger.settle(scope, kept=used, unneeded=unneeded, now=deed.at, job_id=deed.job_id)
     quota.move(scope, stored_bytes=sum(one["size_bytes"] for one in new.values()), files=len(new))
     _insert_files(scope, list(new.values()))
-    scope[FILES].update_each(
-        ({"_id": file_id}, {"$inc": {"links": 1}}) for file_id in linked.fresh if file_id not in linked.new_ids
-    )
-    _write_links(scope, linked)
-    audit_log.append(scope, *_added(contents, linked, room_id, deed))
-    return [
-        Shared(linked.files[one.sha256], number not in linked.firsts, number not in linked.nameless)
-        for number, one in enumerate(contents)
+    _write_links(scope, linking, known=frozenset(stored.values()))
+    audit_log.append(scope, *_added(contents, linking, frozenset(new), deed))
+    firsts = _firsts(contents, frozenset(new))
+    shared = [
+        Shared(files[one.sha256], number not in firsts, is_named)
+        for number, (one, is_named) in enumerate(zip(contents, named, strict=True))
     ]
+    return Sharing(shared, sorted(unneeded))
 
 
 def unlink(scope: OrgScope, room_id: str, file_ids: Sequence[str], deed: Deed) -> list[str]:
@@ -133,28 +139,14 @@ def remove(scope: OrgScope, room_id: str, file_id: str, deed: Deed) -> list[str]
     return scope.transaction(work)
 
 
-@dataclass(frozen=True)
-class _Linked:
-    """The links of a batch: *fresh* by file, further *names* by link; *firsts* are those that store bytes."""
-
-    files: Mapping[str, str]
-    new_ids: frozenset[str]
-    fresh: Mapping[str, dict[str, Any]]
-    names: Mapping[str, list[str]]
-    firsts: frozenset[int]
-    nameless: frozenset[int]
-    told: Sequence[tuple[int, str]]
-
-
-def _stored(scope: OrgScope, contents: Sequence[Content]) -> dict[str, dict[str, Any]]:
+def _stored(scope: OrgScope, contents: Sequence[Content]) -> dict[str, str]:
+    """Return the files that have *contents*, by hash."""
     hashes = list({one.sha256 for one in contents})
-    fields = {"sha256": 1, "size_bytes": 1}
-    return {one["sha256"]: one for one in scope[FILES].find({"sha256": {"$in": hashes}}, projection=fields)}
+    found = scope[FILES].find({"sha256": {"$in": hashes}}, projection={"sha256": 1})
+    return {one["sha256"]: str(one["_id"]) for one in found}
 
 
-def _new(
-    contents: Sequence[Content], stored: Mapping[str, Mapping[str, Any]], deed: Deed
-) -> dict[str, dict[str, Any]]:
+def _new(contents: Sequence[Content], stored: Mapping[str, str], deed: Deed) -> dict[str, dict[str, Any]]:
     """Return the documents of contents that are not stored, by hash. Raises `Overtaken` for one that we lack."""
     new: dict[str, dict[str, Any]] = {}
     for one in contents:
@@ -165,8 +157,17 @@ def _new(
     return new
 
 
+def _firsts(contents: Sequence[Content], new: frozenset[str]) -> set[int]:
+    """Return the numbers of those that brought a new content; later ones found it there."""
+    seen: dict[str, int] = {}
+    for number, one in enumerate(contents):
+        if one.sha256 in new:
+            seen.setdefault(one.sha256, number)
+    return set(seen.values())
+
+
 def _file(content: Content, deed: Deed) -> dict[str, Any]:
-    findings = content.findings or Findings("application/octet-stream", {})
+    findings = content.findings or Findings(UNKNOWN_TYPE, {})
     return {
         "_id": new_id(),
         "sha256": content.sha256,
@@ -180,57 +181,12 @@ def _file(content: Content, deed: Deed) -> dict[str, Any]:
     }
 
 
-def _links(scope: OrgScope, room_id: str, file_ids: Sequence[str]) -> dict[str, dict[str, Any]]:
-    if not file_ids:
+def _links(scope: OrgScope, room_id: str, file_ids: Iterable[str]) -> dict[str, dict[str, Any]]:
+    these = list(file_ids)
+    if not these:
         return {}
-    here = {"room_id": room_id, "file_id": {"$in": list(file_ids)}}
+    here = {"room_id": room_id, "file_id": {"$in": these}}
     return {one["file_id"]: one for one in scope[ROOM_FILES].find(here)}
-
-
-def _linked(
-    contents: Sequence[Content],
-    files: Mapping[str, Mapping[str, Any]],
-    links: Mapping[str, Mapping[str, Any]],
-    room_id: str,
-    deed: Deed,
-) -> _Linked:
-    """Go through *contents* in their order, each against what the ones before it left."""
-    new_ids = frozenset(one["_id"] for one in files.values() if "blob_id" in one)
-    fresh: dict[str, dict[str, Any]] = {}
-    names: dict[str, list[str]] = {}
-    have = {file_id: list(one["names"]) for file_id, one in links.items()}
-    firsts, nameless, told = set[int](), set[int](), list[tuple[int, str]]()
-    seen = set[str]()
-    for number, one in enumerate(contents):
-        file_id = str(files[one.sha256]["_id"])
-        if file_id in new_ids and file_id not in seen:
-            firsts.add(number)
-        seen.add(file_id)
-        if file_id not in have:
-            have[file_id] = [one.name]
-            fresh[file_id] = _link(room_id, file_id, have[file_id], deed)
-            told.append((number, file_id))
-        elif one.name not in have[file_id]:
-            if len(have[file_id]) >= NAMES_MAX:
-                nameless.add(number)
-                continue
-            have[file_id].append(one.name)
-            told.append((number, file_id))
-            if file_id not in fresh:
-                names.setdefault(links[file_id]["_id"], []).append(one.name)
-    by_hash = {sha256: str(one["_id"]) for sha256, one in files.items()}
-    return _Linked(by_hash, new_ids, fresh, names, frozenset(firsts), frozenset(nameless), told)
-
-
-def _link(room_id: str, file_id: str, names: list[str], deed: Deed) -> dict[str, Any]:
-    return {
-        "_id": new_id(),
-        "room_id": room_id,
-        "file_id": file_id,
-        "names": names,
-        "added_by": deed.actor_id,
-        "added_at": deed.at,
-    }
 
 
 def _insert_files(scope: OrgScope, files: Sequence[Mapping[str, Any]]) -> None:
@@ -244,28 +200,27 @@ def _insert_files(scope: OrgScope, files: Sequence[Mapping[str, Any]]) -> None:
         raise
 
 
-def _write_links(scope: OrgScope, linked: _Linked) -> None:
-    if linked.fresh:
-        scope[ROOM_FILES].insert_many(linked.fresh.values())
+def _write_links(scope: OrgScope, linking: Linking, *, known: frozenset[str]) -> None:
+    scope[FILES].update_each(
+        ({"_id": file_id}, {"$inc": {"links": 1}}) for file_id in linking.fresh if file_id in known
+    )
+    if linking.fresh:
+        scope[ROOM_FILES].insert_many(linking.fresh.values())
     scope[ROOM_FILES].update_each(
-        ({"_id": link_id}, {"$addToSet": {"names": {"$each": names}}}) for link_id, names in linked.names.items()
+        ({"_id": link_id}, {"$addToSet": {"names": {"$each": names}}}) for link_id, names in linking.names.items()
     )
 
 
-def _added(contents: Sequence[Content], linked: _Linked, room_id: str, deed: Deed) -> list[Entry]:
+def _added(contents: Sequence[Content], linking: Linking, new: frozenset[str], deed: Deed) -> list[Entry]:
     """Return what the audit log says of a batch: one entry, however many files it has."""
-    if len(linked.told) > 1:
-        detail = {"files": len(linked.told), "file_ids": [file_id for _, file_id in linked.told]}
-        return [_entry("files.added", room_id, deed, None, detail)]
+    told = linking.told
+    if len(told) > 1:
+        detail = {"files": len(told), "file_ids": [file_id for file_id, _ in told]}
+        return [_entry("files.added", linking.room_id, deed, None, detail)]
+    is_new = any(one.sha256 in new for one in contents)
     return [
-        _entry(
-            "file.added",
-            room_id,
-            deed,
-            file_id,
-            {"name": contents[number].name, "deduplicated": number not in linked.firsts},
-        )
-        for number, file_id in linked.told
+        _entry("file.added", linking.room_id, deed, file_id, {"name": name, "deduplicated": not is_new})
+        for file_id, name in told
     ]
 
 

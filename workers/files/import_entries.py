@@ -18,7 +18,7 @@ from common.files.findings import Findings
 from common.files.import_entries import ImportEntries
 from common.files.ledger import LEASE, Loose
 from common.files.quota import OverQuota
-from common.files.sharing import Content, Shared, known, share
+from common.files.sharing import Content, Shared, Sharing, known, share
 from common.ids import new_id
 from common.tenancy.scope import OrgScope
 from workers.context import Context
@@ -200,16 +200,15 @@ class _Group:
         contents = [
             Content(one.entry.name, one.sha256, one.entry.size_bytes, one.blob_id, one.findings) for one in good
         ]
-        shared = share(scope, self._job.room_id, contents, deed(self._ctx)) if contents else []
+        sharing = share(scope, self._job.room_id, contents, deed(self._ctx)) if contents else Sharing([], [])
         unneeded = self._settle_rest(scope, {one.blob_id for one in good})
-        of = dict(zip((one.number for one in good), shared, strict=True))
+        of = dict(zip((one.number for one in good), sharing.shared, strict=True))
         said = [_said(one, of.get(one.number)) for one in found]
         counts = Counts(*(sum(one["outcome"] == name for one in said) for name in OUTCOMES))
         done = {"state": "done", "entries": said, "counts": vars(counts)}
         which = {"job_id": self._job.import_id, "number": self._job.group}
         scope[IMPORT_GROUPS].update_one(which, {"$set": done})
-        twice = [one.blob_id for one, is_ in zip(good, shared, strict=True) if one.blob_id and is_.deduplicated]
-        return counts, [*twice, *unneeded]
+        return counts, [*sharing.doomed, *unneeded]
 
     def _settle_rest(self, scope: OrgScope, used: set[str | None]) -> list[str]:
         """Give up what was written down and turned out to be of no use."""

@@ -106,7 +106,7 @@ def _link(ctx: Context, job: ImportUpload, findings: Findings) -> Imported:
     content = Content(job.filename, job.sha256, job.size_bytes, job.blob_id, findings)
 
     def work(scope: OrgScope) -> Shared:
-        (shared,) = share(scope, job.room_id, [content], deed(ctx))
+        (shared,) = share(scope, job.room_id, [content], deed(ctx)).shared
         if not shared.is_named:
             raise JobFailed("This content has a hundred names in the room already.", code="too-many-names")
         return shared

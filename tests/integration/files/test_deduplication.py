@@ -2,13 +2,14 @@
 
 import random
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from common.files import ledger, sharing
 from common.files.collections import AUDIT_LOG, FILES, LOOSE_BLOBS
 from common.files.findings import Findings
 from common.files.ledger import LEASE, Loose
+from common.files.linking import NAMES_MAX
 from common.files.sharing import Content, Deed, Overtaken
 from common.ids import JobId, new_id
 from common.services import Services
@@ -98,13 +99,13 @@ def test_the_audit_log_has_each_deed_once(room: Room) -> None:
 
 
 def test_a_hundred_names_of_one_content_are_kept_and_no_more(room: Room) -> None:
-    for number in range(sharing.NAMES_MAX):
+    for number in range(NAMES_MAX):
         room.share(b"same", f"{number}.txt")
     record = room.settle(room.send(b"same", "one too many.txt"))
 
     assert record.error is not None
     assert (record.state, record.error["code"]) == ("failed", "too-many-names")
-    assert len(room.files()[0]["names"]) == sharing.NAMES_MAX
+    assert len(room.files()[0]["names"]) == NAMES_MAX
     room.clean()
     assert room.storage()["reserved_bytes"] == 0
 
@@ -123,7 +124,7 @@ def deed(services: Services) -> Deed:
     return Deed("somebody", "a-request", services.clock.now())
 
 
-def put(room: Room, *contents: Content) -> list[sharing.Shared]:
+def put(room: Room, *contents: Content) -> Sequence[sharing.Shared]:
     """Share *contents* as often as it takes."""
     services = room.services
     scope = services.scope(room.org_id)
@@ -132,9 +133,8 @@ def put(room: Room, *contents: Content) -> list[sharing.Shared]:
             made = scope.transaction(lambda inner: sharing.share(inner, room.room_id, contents, deed(services)))
         except Overtaken:
             continue
-        gone = [one.blob_id for one, shared in zip(contents, made, strict=True) if shared.deduplicated]
-        ledger.delete(scope, services.blobs, [one for one in gone if one], services.clock.now())
-        return made
+        ledger.delete(scope, services.blobs, made.doomed, services.clock.now())
+        return made.shared
 
 
 def at_once(*calls: Callable[[], Any]) -> list[Any]:
