@@ -21,6 +21,8 @@ def check(services: Services, org_ids: Iterable[OrgId], stored: Iterable[str]) -
         named |= {one["blob_id"] for one in scope[FILES].find()}
         named |= {blob_id for one in scope[LOOSE_BLOBS].find() for blob_id in ledger.blobs_in(one)}
         wrong += [f"{org_id}: {one}" for one in _wrong(services, scope)]
+        mine = services.control.archives.find({"org_id": org_id, "blob_id": {"$exists": True}})
+        named |= {one["blob_id"] for one in mine}
     wrong += [f"bytes without a file: {one}" for one in set(stored) - named]
     assert not wrong, "\n".join(wrong)
 
