@@ -51,6 +51,18 @@ def redis_7() -> tuple[str, ...]:
     return ("env", f"LD_LIBRARY_PATH={':'.join(libraries)}", str(program))
 
 
+def redis_cli() -> tuple[str, ...]:
+    """Return what runs Redis's own client, fetched with the server where this machine has none."""
+    installed = shutil.which("redis-cli")
+    if installed is not None:
+        return (installed,)
+    *environment, server = redis_7()
+    program = FETCHED / "root" / "usr" / "bin" / "redis-cli"
+    if not program.exists():
+        _fetch()
+    return (*environment, str(program)) if server.startswith(str(FETCHED)) else (str(program),)
+
+
 def _fetch() -> None:
     """Unpack Debian's packages into a folder of the virtual environment; nothing is installed."""
     for folder in ("lists/partial", "cache/archives/partial"):

@@ -72,9 +72,10 @@ def list_entries(query: dict[str, Any], job_id: str) -> Response:
 
 def _enter_room_of(job: JobRecord) -> None:
     """Let those in who may see the files of the room that the import is for."""
-    if job.kind != ImportUpload.name:
+    room_id = job.payload.get("room_id")
+    if job.kind != ImportUpload.name or room_id is None:  # one that came back from an archive has no payload
         raise NotFound("There is no such import.")
-    enter(job.payload["room_id"], Operation.LIST_FILES)
+    enter(room_id, Operation.LIST_FILES)
 
 
 list_entries.operation = Operation.LIST_FILES

@@ -1,9 +1,8 @@
 """Files, whatever room one sees them from: what they are, and their bytes."""
 
-import re
+from http import HTTPStatus
 from typing import Any
 
-from common.storage.disposition import content_disposition
 from flask import Response, redirect, request
 from werkzeug.wsgi import wrap_file
 
@@ -13,7 +12,8 @@ from common.files.audit_log import Entry
 from common.files.collections import FILES
 from common.files.names import last_part
 from common.files.rights import Operation
-from web.contract import replies
+from common.storage.disposition import content_disposition
+from web.contract import openapi, replies
 from web.contract.authentication import caller, requires
 from web.contract.json_bodies import Blueprint
 from web.contract.services import services
@@ -24,12 +24,26 @@ blueprint = Blueprint("files", __name__, tag="Files", scope="files")
 
 URL_LASTS_S = 60
 OPAQUE = "application/octet-stream"
+_WITH_BYTES = frozenset({HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT})
 _BINARY = {"type": "string", "format": "binary"}
+RANGES: list[dict[str, Any]] = [
+    {
+        "name": name,
+        "in": "header",
+        "required": False,
+        "schema": {"type": "string", "maxLength": 1_000},
+        "description": description,
+    }
+    for name, description in (
+        ("Range", "a part of the bytes, as `bytes=1000-`"),
+        ("If-Range", "the ETag of what one has a part of; for another content all of it comes"),
+    )
+]
+"""The headers of a part, as the document shows them."""
 _INERT = frozenset(
     {"image/png", "image/jpeg", "image/gif", "image/webp", "text/plain", "text/csv", "audio/mpeg", "video/mp4"}
 )
 """What a browser may be told the type of: nothing in it can run. All else is bytes."""
-_FROM_START = re.compile(r"bytes=0-")
 
 
 @blueprint.route("/v1/files/<id:file_id>", methods=["GET"])
@@ -51,7 +65,7 @@ def get_file(file_id: str) -> Response:
 @blueprint.alt_response(206, schema=_BINARY, content_type=OPAQUE, example="…")
 @blueprint.alt_response(304, description="The caller has it already")
 @blueprint.alt_response(307, description="Where the bytes are to be had, for a minute, without credentials")
-@blueprint.alt_response(416, description="There is no such range")
+@blueprint.doc(parameters=RANGES, responses=openapi.errors("range-not-satisfiable"))
 @in_any_room_of_file(Operation.READ_FILE)
 def download_file(file_id: str) -> Response:
     """Download a file. Ranges are served, so that a download can be resumed; the ETag is the content's hash.
@@ -61,12 +75,21 @@ def download_file(file_id: str) -> Response:
     file, here = _file(file_id), rooms_of_file()[0]
     name = last_part(here.link["names"][0])
     media_type = file["media_type"] if file["media_type"] in _INERT else OPAQUE
-    _note(file_id, here)
-    elsewhere = services().blobs.url(
-        file["blob_id"], filename=name, media_type=media_type, inline=False, lasts_s=URL_LASTS_S
-    )
+    elsewhere = None
+    if request.method == "GET":  # an address is worth the bytes, so who looks at the headers gets none
+        elsewhere = services().blobs.url(
+            file["blob_id"], filename=name, media_type=media_type, inline=False, lasts_s=URL_LASTS_S
+        )
     if elsewhere is not None:
+        _note(file_id, here)
         return redirect(elsewhere, 307)  # type: ignore[return-value]
+    response = _streamed(file, name, media_type)
+    if request.method == "GET" and response.status_code in _WITH_BYTES:
+        _note(file_id, here)
+    return response
+
+
+def _streamed(file: dict[str, Any], name: str, media_type: str) -> Response:
     content = services().blobs.open(file["blob_id"])
     response = Response(wrap_file(request.environ, content), mimetype=media_type, direct_passthrough=True)
     response.call_on_close(content.close)
@@ -87,10 +110,7 @@ def _file(file_id: str) -> dict[str, Any]:
 
 
 def _note(file_id: str, here: Linked) -> None:
-    """Write the download down: once, and not for each range that follows."""
-    ranges = request.headers.get("Range")
-    if request.method != "GET" or (ranges is not None and not _FROM_START.match(ranges)):
-        return
+    """Write the download down, with the part that was asked for: who takes all but the first byte has it too."""
     who, made = caller(), services()
     entry = Entry(
         action="file.downloaded",
@@ -99,5 +119,6 @@ def _note(file_id: str, here: Linked) -> None:
         actor_id=who.user_id,
         at=made.clock.now(),
         request_id=who.request_id,
+        detail={"range": request.headers["Range"][:100]} if "Range" in request.headers else {},
     )
     audit_log.append(made.scope(who.org_id), entry)

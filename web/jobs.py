@@ -7,6 +7,7 @@ from flask import Response
 
 from common.caller import Caller
 from common.errors import NotFound, Unauthenticated
+from common.files.job_rights import demand_to_change
 from common.jobs.idempotency import Answer
 from common.jobs.record import STATES, JobRecord
 from web.contract import idempotency, openapi, paging, replies
@@ -90,7 +91,9 @@ def get_job(query: dict[str, Any], job_id: str) -> Response:
 @blueprint.doc(responses=openapi.errors("conflict"))
 def cancel_job(job_id: str) -> Response:
     """Cancel a job that waits, or ask a running one to stop at its next checkpoint."""
-    record = services().submitter.cancel(caller().org_id, job_id)
+    who = caller()
+    _must_be_allowed(who, job_id)
+    record = services().submitter.cancel(who.org_id, job_id)
     if record.is_final:
         return replies.one(dump(record))
     return replies.one(dump(record), status=202, headers=accepted_headers(record))
@@ -109,8 +112,16 @@ def retry_job(job_id: str) -> Response:
         request_parts=[job_id],
         answer=lambda record: Answer(202, dump(record), accepted_headers(record)),
     )
+    _must_be_allowed(who, job_id)
     record = services().submitter.retry(who.org_id, job_id, once=used)
     return replies.one(dump(record), status=202, headers=accepted_headers(record))
+
+
+def _must_be_allowed(who: Caller, job_id: str) -> None:
+    """Go on if the caller may cancel and retry the job: one of a room is for who may add files there."""
+    if who.role == "member":
+        record, scope = services().jobs.get(who.org_id, job_id), services().scope(who.org_id)
+        demand_to_change(scope, record.kind, record.payload, who.user_id, is_admin=False)
 
 
 def _find(who: Caller, job_id: str) -> JobRecord:

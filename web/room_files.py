@@ -12,7 +12,7 @@ import marshmallow as ma
 from flask import Response, request
 
 from common.caller import Caller
-from common.errors import Fault, Invalid, NotParseable, Unauthenticated
+from common.errors import Fault, Invalid, NotParseable, TooLarge, Unauthenticated
 from common.files import ledger, sharing
 from common.files.collections import FILES, ROOM_FILES
 from common.files.import_upload import ImportUpload
@@ -66,6 +66,16 @@ _BODY = {
 }
 
 
+UNPACK: dict[str, Any] = {
+    "name": "unpack",
+    "in": "query",
+    "required": False,
+    "schema": {"type": "boolean", "default": True},
+    "description": "false: a zip is kept as the file that it is; else its entries are imported",
+}
+"""The parameter as the document shows it: what is said of parameters by hand takes the place of what is known."""
+
+
 class UploadQuery(ma.Schema):
     """How a file is imported."""
 
@@ -73,7 +83,6 @@ class UploadQuery(ma.Schema):
         load_default=True,
         truthy={"true"},
         falsy={"false"},
-        metadata={"description": "false: a zip is kept as the file that it is; else its entries are imported"},
     )
 
 
@@ -82,7 +91,7 @@ class UploadQuery(ma.Schema):
 @blueprint.arguments(UploadQuery, location="query")
 @blueprint.response(202, JobSchema, example=ACCEPTED_EXAMPLE | {"kind": ImportUpload.name})
 @blueprint.doc(
-    parameters=[idempotency.PARAMETER, NAME_HEADER],
+    parameters=[UNPACK, idempotency.PARAMETER, NAME_HEADER],
     requestBody=_BODY,
     responses=openapi.errors("not-parseable", "conflict", "too-large", "wrong-media-type"),
 )
@@ -138,6 +147,7 @@ def remove_file(room_id: str, file_id: str) -> Response:
     scope = made.scope(who.org_id)
     doomed = sharing.remove(scope, room_id, file_id, Deed(who.user_id, who.request_id, now))
     ledger.delete(scope, made.blobs, doomed, now)
+    made.storage.tell(who.org_id)
     return Response(status=204)
 
 
@@ -153,6 +163,8 @@ def _form() -> _Incoming:
     max_bytes = services().settings.file_max_bytes
     # What a form has around its file is not known before; its end is reserved when it comes.
     announced = max(0, (request.content_length or 0) - FRAMING_MAX_BYTES)
+    if announced > max_bytes:
+        raise TooLarge(f"A file has at most {max_bytes} bytes.", extra={"limit_bytes": max_bytes})
 
     def receive_into(destination: Destination) -> Received:
         found = receive(destination, file="file", fields=frozenset({"name"}), max_bytes=max_bytes)
@@ -163,14 +175,14 @@ def _form() -> _Incoming:
 
 def _raw() -> _Incoming:
     name = _clean(name_in_header(), "Content-Disposition")
-    if request.content_length is None and not request.environ.get("wsgi.input_terminated"):
-        raise NotParseable("Send the file as the body, with its Content-Length or chunked.")
+    if request.content_length is None:  # nothing would tell its end from where it was cut off
+        raise NotParseable("Send the file as the body with its Content-Length; in chunks, send it as a form.")
     body = Body(request, services().settings.file_max_bytes, "A file", chunk_bytes=CHUNK_BYTES)
 
     def receive_into(destination: Destination) -> Received:
         return Received(destination.save(iter(body.read, b"")), name, b"", {})
 
-    return _Incoming(request.content_length or 0, receive_into)
+    return _Incoming(request.content_length, receive_into)
 
 
 @contextmanager

@@ -2,10 +2,7 @@
 
 import threading
 
-from pymongo.errors import PyMongoError
-
 from common import metrics
-from common.errors import Unavailable
 from common.logs import get_logger
 from common.services import Services
 
@@ -35,10 +32,17 @@ class Cleaning:
             if not self._leads:
                 continue
             try:
-                done = self._services.cleaner.once()
-            except (Unavailable, PyMongoError) as error:
+                self._clean()
+            except Exception as error:  # noqa: BLE001 (whatever one pass meets, the next one is made)
                 metrics.SWALLOWED.labels("cleaning").inc()
                 log.warning("cleaning.failed", error=type(error).__name__)
-                continue
-            if done.deleted or done.given_up:
-                log.info("cleaning.done", deleted=done.deleted, given_up=done.given_up, left=done.left)
+
+    def _clean(self) -> None:
+        """Clean a pass after the other while there is something to do."""
+        while self._leads and not self._stopped.is_set():
+            done = self._services.cleaner.once()
+            if not (done.deleted or done.given_up):
+                return
+            log.info("cleaning.done", deleted=done.deleted, given_up=done.given_up, left=done.left)
+            if done.failed:  # the store is ill: the next pass is soon enough
+                return

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import stamina
 
 from fairway.client import DEFAULT_URL, Fairway
 from fairway.credentials import Credentials, forget, keep
@@ -28,6 +29,7 @@ STATES = ("queued", "running", "waiting", "succeeded", "failed", "cancelled")
 @click.pass_context
 def main(context: click.Context, *, url: str | None, token: str | None, as_json: bool) -> None:
     """Make what the commands work with."""
+    stamina.instrumentation.set_on_retry_hooks([])  # what is tried again is no output of a command
     context.obj = Terminal(url, token, as_json=as_json)
 
 

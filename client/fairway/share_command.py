@@ -25,7 +25,12 @@ COUNTS = ("new", "deduplicated", "refused")
 @click.argument("room")
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...", type=click.Path(exists=True, path_type=Path))
 @click.option("--name", help="What the one file is to be called; may be a relative path.")
-@click.option("--unpack/--no-unpack", default=True, help="Whether zips are unpacked.", show_default=True)
+@click.option(
+    "--unpack/--no-unpack",
+    default=True,
+    help="Whether zips are unpacked; those in a folder are kept as they are.",
+    show_default=True,
+)
 @click.option("--at-once", default=AT_ONCE, type=click.IntRange(1, 32), show_default=True, help="Files at a time.")
 @with_key
 @and_then

@@ -4,7 +4,7 @@ import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from fairway.client import Fairway
@@ -18,11 +18,15 @@ _OF_ONE_FILE = frozenset({413, 422})
 
 @dataclass(frozen=True)
 class Outgoing:
-    """A file on its way, and what it is to be called; *size_bytes* as it was found."""
+    """A file on its way, and what it is to be called; *size_bytes* as it was found.
+
+    One of a folder stays a file, also if it is a zip: its entries would not lie under their place in the folder.
+    """
 
     path: Path
     name: str
     size_bytes: int
+    is_of_folder: bool = False
 
 
 @dataclass(frozen=True)
@@ -41,7 +45,8 @@ Going = Callable[[Outgoing, int], None]
 def outgoing(paths: Iterable[Path], *, name: str | None = None) -> Iterator[Outgoing]:
     """Go through the files of *paths*: each one, and of a folder all that is in it, under its place there.
 
-    *name* is what a single file is to be called. Links to folders are not followed, so that no walk is endless.
+    *name* is what a single file is to be called. Links in a folder are not followed: what they lead to may be no
+    part of it.
     Raises `OSError` for a folder that can't be read.
     """
     for path in paths:
@@ -87,8 +92,10 @@ class _Sharer:
 
     def share(self, file: Outgoing) -> Sent:
         """Share one; what is wrong with it alone is returned. Raises what would meet all."""
+        if file.is_of_folder and file.path.is_symlink():
+            return Sent(file, refused="is a link; share what it leads to by itself")
         if not file.path.is_file():
-            return Sent(file, refused="is no file, or a link to a folder")
+            return Sent(file, refused="is no file")
         try:
             return Sent(file, self._send(file))
         except Problem as problem:
@@ -106,7 +113,8 @@ class _Sharer:
                 raise NotSent("Given up, because another one failed.")
             self._going(file, went_bytes)
 
-        return self._fairway.share(self._room_id, file.path, name=file.name, unpack=self._unpack, seen=seen)
+        unpack = self._unpack and not file.is_of_folder
+        return self._fairway.share(self._room_id, file.path, name=file.name, unpack=unpack, seen=seen)
 
 
 def _in_folder(folder: Path) -> Iterator[Outgoing]:
@@ -118,7 +126,7 @@ def _in_folder(folder: Path) -> Iterator[Outgoing]:
         links = [name for name in folders if Path(here, name).is_symlink()]
         for name in sorted([*names, *links]):
             path = Path(here, name)
-            yield _found(path, path.relative_to(folder).as_posix())
+            yield replace(_found(path, path.relative_to(folder).as_posix()), is_of_folder=True)
 
 
 def _found(path: Path, name: str) -> Outgoing:

@@ -26,15 +26,21 @@ from common.tenancy.registry import Registry
 from common.tenancy.scope import OrgScope
 
 BATCH = 200
+LOOKED_AT = 20_000
+"""So many rows that are due are looked at to find whose they are: nobody's many keep another's waiting."""
 KEPT_FOR: Mapping[str, timedelta] = {"failed": timedelta(days=3), "cancelled": timedelta(hours=1)}
 """How long an upload is kept after its job ended so, for a retry."""
 
 
 @dataclass
 class Cleaned:
-    """What a pass did: blobs whose bytes it *deleted*, uploads it gave up, and what it *left* for later."""
+    """What a pass did: blobs whose bytes it *deleted*, uploads it gave up, and what it *left* for later.
+
+    *failed* are those that the store did not delete.
+    """
 
     deleted: int = 0
+    failed: int = 0
     given_up: int = 0
     left: int = 0
 
@@ -54,7 +60,7 @@ class Cleaner:
         A store that fails leaves its blobs to a later pass.
         """
         done = Cleaned()
-        for org_id in self._registry.with_due(LOOSE_BLOBS, "until", self._clock.now(), BATCH):
+        for org_id in self._registry.with_due(LOOSE_BLOBS, "until", self._clock.now(), LOOKED_AT):
             try:
                 scope = self._registry.scope(org_id)
             except NotFound:  # purged meanwhile, with its bytes
@@ -64,14 +70,13 @@ class Cleaner:
 
     def _clean(self, scope: OrgScope, done: Cleaned) -> None:
         now = self._clock.now()
-        due = list(scope[LOOSE_BLOBS].find({"until": {"$lte": now}}, sort=[("until", 1)], limit=BATCH))
-        jobs = self._jobs(scope.org_id, [one["job_id"] for one in due if one["job_id"] is not None])
-        for row in due:
+        for row in list(scope[LOOSE_BLOBS].find({"until": {"$lte": now}}, sort=[("until", 1)], limit=BATCH)):
             if row["state"] == "doomed":
-                self._delete(scope, row, now)
-                done.deleted += 1
-            elif (keeps := _kept_until(row, jobs.get(row["job_id"]), now)) is not None:
-                same = {"_id": row["_id"], "state": row["state"]}
+                is_gone = self._delete(scope, row, now)
+                done.deleted += is_gone
+                done.failed += not is_gone
+            elif (keeps := _kept_until(row, self._job_of(scope.org_id, row), now)) is not None:
+                same = {"_id": row["_id"], "state": row["state"], "until": row["until"]}
                 scope[LOOSE_BLOBS].update_one(same, {"$set": {"until": keeps}})
                 done.left += 1
             else:
@@ -82,24 +87,26 @@ class Cleaner:
         if self._is_an_archive(scope.org_id, row["_id"]):
             scope[LOOSE_BLOBS].delete_one({"_id": row["_id"], "state": row["state"]})
             return
-        blob_ids = ledger.blobs_in(row)
-        ledger.give_up(scope, blob_ids, now, job_id=row["job_id"])
-        ledger.delete(scope, self._blobs, blob_ids, now)
+        ledger.delete(scope, self._blobs, ledger.give_up_row(scope, row, now), now)
 
-    def _delete(self, scope: OrgScope, row: Mapping[str, Any], now: datetime) -> None:
-        ledger.delete(scope, self._blobs, [row["_id"]], now)
+    def _delete(self, scope: OrgScope, row: Mapping[str, Any], now: datetime) -> bool:
+        if not ledger.delete(scope, self._blobs, [row["_id"]], now):
+            return False
         if row.get("deleted"):
             again = {"_id": row["_id"], "state": "doomed", "deleted": True, "until": {"$gt": now}}
             scope[LOOSE_BLOBS].delete_one(again)
+        return True
 
     def _is_an_archive(self, org_id: OrgId, blob_id: str) -> bool:
         """Tell whether the organization's archives have the blob: its job died before it could say so here."""
         mine = {"org_id": org_id, "blob_id": blob_id}
         return self._control.archives.find_one(mine, {"_id": 1}) is not None
 
-    def _jobs(self, org_id: OrgId, ids: list[str]) -> dict[str, Mapping[str, Any]]:
-        found = self._control.jobs.find({"_id": {"$in": ids}, "org_id": org_id}, {"state": 1, "finished_at": 1})
-        return {one["_id"]: one for one in found}
+    def _job_of(self, org_id: OrgId, row: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        """Return the job of a row as it is now: it may have been retried since the pass began."""
+        mine = {"_id": row["job_id"], "org_id": org_id}
+        found: Mapping[str, Any] | None = self._control.jobs.find_one(mine, {"state": 1, "finished_at": 1})
+        return found
 
 
 def _kept_until(loose: Mapping[str, Any], job: Mapping[str, Any] | None, now: datetime) -> datetime | None:

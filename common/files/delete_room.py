@@ -7,3 +7,7 @@ class DeleteRoom(Job, name="files.delete_room", queue="files", can_be_cancelled=
     """Take the files and the people out of a room that was deleted; one that is still there is deleted first."""
 
     room_id: str
+
+    def room(self) -> str:
+        """Name the room."""
+        return self.room_id

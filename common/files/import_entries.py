@@ -10,3 +10,7 @@ class ImportEntries(Job, name="files.import_entries", queue="files", time_limit_
     import_id: str
     blob_id: str
     group: int
+
+    def room(self) -> str:
+        """Name the room."""
+        return self.room_id

@@ -16,6 +16,10 @@ class ImportUpload(Job, name="files.import", queue="files", time_limit_s=3600):
     sha256: str
     unpack: bool = True
 
+    def room(self) -> str:
+        """Name the room."""
+        return self.room_id
+
     def blobs(self) -> tuple[str, ...]:
         """Name the file, which stays until it is imported."""
         return (self.blob_id,)

@@ -106,13 +106,13 @@ def receive(scope: OrgScope, blob_id: str, size_bytes: int, until: datetime) -> 
     """Note that a blob is there, with its true size. Raises `GivenUp`."""
 
     def work(inner: OrgScope) -> None:
-        found = inner[LOOSE_BLOBS].find_one_and_update(
-            {"_id": blob_id, "state": "incoming"},
-            {"$set": {"state": "received", "reserved_bytes": size_bytes, "until": until}},
-        )
+        coming = {"_id": blob_id, "state": "incoming"}
+        found = inner[LOOSE_BLOBS].find_one(coming)
         if found is None:
             raise GivenUp(_GONE)
         quota.move(inner, reserved_bytes=size_bytes - found["reserved_bytes"])
+        fields = {"state": "received", "reserved_bytes": size_bytes, "until": until}
+        inner[LOOSE_BLOBS].update_one(coming, {"$set": fields})
 
     scope.transaction(work)
 
@@ -158,17 +158,36 @@ def doom(scope: OrgScope, blob_ids: Iterable[str], now: datetime) -> None:
         scope[LOOSE_BLOBS].insert_many(documents)
 
 
+def give_up_row(scope: OrgScope, row: Mapping[str, Any], now: datetime) -> list[str]:
+    """Doom the blobs of a row that is still as it was read; return them, or nothing if its writer came back."""
+
+    def work(inner: OrgScope) -> list[str]:
+        same = {"_id": row["_id"], "state": row["state"], "until": row["until"]}
+        found = inner[LOOSE_BLOBS].find_one(same)
+        if found is None:
+            return []
+        ids = blobs_in(found)
+        settle(inner, kept=(), unneeded=ids, now=now, job_id=found["job_id"])
+        return ids
+
+    return scope.transaction(work)
+
+
 def give_up(scope: OrgScope, blob_ids: Sequence[str], now: datetime, *, job_id: JobId | None = None) -> None:
     """Doom loose blobs, whatever state they are in, and give back what was reserved for them."""
     scope.transaction(lambda inner: settle(inner, kept=(), unneeded=blob_ids, now=now, job_id=job_id))
 
 
-def delete(scope: OrgScope, blobs: BlobStore, blob_ids: Iterable[str], now: datetime) -> None:
-    """Delete the bytes of doomed blobs, and have the cleaner do it once more later; what fails is left to it."""
+def delete(scope: OrgScope, blobs: BlobStore, blob_ids: Iterable[str], now: datetime) -> int:
+    """Delete the bytes of doomed blobs, and have the cleaner do it once more later; what fails is left to it.
+
+    Return how many are gone.
+    """
     gone = [blob_id for blob_id in blob_ids if _try_delete(blobs, blob_id)]
     if gone:
         again = {"$set": {"deleted": True, "until": now + LEASE}}
         scope[LOOSE_BLOBS].update_many({"_id": {"$in": gone}, "state": "doomed"}, again)
+    return len(gone)
 
 
 def _try_delete(blobs: BlobStore, blob_id: str) -> bool:

@@ -70,8 +70,8 @@ def reserve(scope: OrgScope, size_bytes: int, limit_bytes: int) -> None:
     if not _move(scope, {"reserved_bytes": size_bytes}, free):
         used_bytes = look(scope).used_bytes
         raise OverQuota(
-            f"The organization's storage is full: {used_bytes} of {limit_bytes} bytes are used, and this needs"
-            f" {size_bytes}. Remove files, or ask for a larger tier.",
+            f"The organization's storage has no room for this: {used_bytes} of {limit_bytes} bytes are used, and"
+            f" {size_bytes} more are needed. Remove files, or ask for a larger tier.",
             extra={"limit_bytes": limit_bytes, "used_bytes": used_bytes, "needed_bytes": size_bytes},
         )
 

@@ -87,6 +87,10 @@ class Job:
         dataclasses.dataclass(frozen=True, kw_only=True)(cls)
         KINDS[name] = cls
 
+    def room(self) -> str | None:
+        """Name the room that this job is of, if any: only who may add files there may cancel or retry it."""
+        return None
+
     def blobs(self) -> tuple[str, ...]:
         """Name the stored files that are this job's own: they go when its organization goes."""
         return ()

@@ -148,7 +148,10 @@ class Registry:
         found: dict[OrgId, None] = {}
         for database in self._databases:
             pooled = self._client[database][collection.name]
-            found |= dict.fromkeys(one["org_id"] for one in pooled.find(due, whose).sort(field, 1).limit(most))
+            these: list[dict[str, Any]] = [{"$match": due}, {"$sort": {field: 1}}, {"$limit": most}]
+            found |= dict.fromkeys(
+                one["_id"] for one in pooled.aggregate([*these, {"$group": {"_id": "$org_id"}}])
+            )
         for one in self._organizations.find({"placement.mode": "dedicated"}, {"placement": 1}):
             placement = Placement(**one["placement"])
             if placement.database in self._databases:

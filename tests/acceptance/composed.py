@@ -23,6 +23,7 @@ from deploy.compose.make_secrets import main as make_secrets
 from deploy.compose.make_secrets import write
 from deploy.local.servers import Server, free_port, mongod, redis_server
 from deploy.local.supervisor import ROOT, Process, Supervisor
+from tests.redis_programs import redis_cli
 
 COMPOSE: dict[str, Any] = YAML(typ="safe").load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
@@ -77,7 +78,8 @@ class Composed:
         """Run the health check of the service *name*, as the engine would."""
         kind, *command = SERVICES[name]["healthcheck"]["test"]
         if kind == "CMD-SHELL":
-            command = ["sh", "-c", command[0].replace("redis-cli", f"redis-cli -p {self.ports[name]}")]
+            client = f"{shlex.join(redis_cli())} -p {self.ports[name]}"
+            command = ["sh", "-c", command[0].replace("redis-cli", client)]
         environment = self.environment(name) if name in OURS else os.environ
         return subprocess.run(
             self.here(command), env=environment, cwd=ROOT, capture_output=True, text=True, timeout=30, check=False

@@ -141,7 +141,7 @@ def test_an_api_killed_in_the_middle_of_uploads() -> None:
         for number in range(5):
             until(lambda: answers(port), "the API", 60, at_risk.report)
             with at_risk.fleet.fault("kill -9 of the API in the middle of an upload"):
-                begin_upload(port, token, at_risk.room, draw.randint(1, 8_000_000), chunked=bool(number % 2))
+                begin_upload(port, token, at_risk.room, draw.randint(1, 8_000_000))
                 until(lambda begun=number + 1: coming(at_risk) == begun, "the upload to begin", 20, at_risk.report)
                 before = at_risk.fleet.supervisor.restarts_of("api")
                 at_risk.fleet.kill("api")
@@ -163,19 +163,17 @@ def answers(port: int) -> bool:
     return False
 
 
-def begin_upload(port: int, token: str, room: str, sent_bytes: int, *, chunked: bool) -> None:
+def begin_upload(port: int, token: str, room: str, sent_bytes: int) -> None:
     """Send so much of a body of ten megabytes, and leave the connection open."""
-    length = "Transfer-Encoding: chunked" if chunked else "Content-Length: 10000000"
     head = (
         f"POST /v1/rooms/{room}/files HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\n"
-        f'{length}\r\nContent-Disposition: attachment; filename="a.bin"\r\n\r\n'
+        f'Content-Length: 10000000\r\nContent-Disposition: attachment; filename="a.bin"\r\n\r\n'
     )
     connection = socket.create_connection(("127.0.0.1", port), timeout=20)
     connection.settimeout(5)
     with suppress(OSError):
         connection.sendall(head.encode())
-        piece = os.urandom(sent_bytes)
-        connection.sendall(b"%x\r\n%s\r\n" % (len(piece), piece) if chunked else piece)
+        connection.sendall(os.urandom(sent_bytes))
     _OPEN.append(connection)
 
 

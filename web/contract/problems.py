@@ -29,6 +29,7 @@ TITLES: Mapping[str, str] = {
     "conflict": errors.Conflict.title,
     "too-large": errors.TooLarge.title,
     "wrong-media-type": errors.WrongMediaType.title,
+    "range-not-satisfiable": "There is no such range",
     "invalid": errors.Invalid.title,
     "precondition-failed": errors.Stale.title,
     "precondition-required": errors.PreconditionRequired.title,
@@ -50,6 +51,7 @@ STATUSES: Mapping[str, str] = {
     "precondition-failed": "412",
     "too-large": "413",
     "wrong-media-type": "415",
+    "range-not-satisfiable": "416",
     "invalid": "422",
     "precondition-required": "428",
     "too-many-requests": "429",
@@ -63,6 +65,7 @@ _DETAILS = {
     404: "There is nothing at this address.",
     405: "Use one of the methods in the Allow header.",
     413: "The body is larger than this operation takes.",
+    416: "The Range lies beyond the end, or is none. Ask without it for the whole, and for its length with HEAD.",
 }
 
 
@@ -140,7 +143,7 @@ def _http(error: HTTPException) -> Response:
     detail = _DETAILS.get(status, error.description or "The request was refused.")
     response = answer(status, code, detail)
     for name, value in error.get_headers(request.environ):
-        if name in {"Allow", "Retry-After", "WWW-Authenticate"}:
+        if name in {"Allow", "Content-Range", "Retry-After", "WWW-Authenticate"}:
             response.headers[name] = value
     return response
 

@@ -24,7 +24,7 @@ from common.tenancy.scope import OrgScope
 from workers.context import Context
 from workers.files.examining.examiner import Examiner
 from workers.files.examining.kept import KEPT
-from workers.files.storing import deed, drop, until_settled
+from workers.files.storing import deed, drop, giving_up, room_must_be_there, until_settled
 from workers.files.zip_entries import Damaged, ZipEntry, read_entry
 from workers.runner import handles
 
@@ -68,11 +68,20 @@ def import_entries(ctx: Context, job: ImportEntries) -> Counts:
     if group["state"] == "done":
         counts = Counts(**group["counts"])
     else:
-        with closing(_open(ctx, job)) as archive:
-            counts = _Group(ctx, job, archive, KEPT.lend(ctx.org_id)).run(group)
+        with giving_up(ctx), closing(_open(ctx, job)) as archive:
+            room_must_be_there(ctx, job.room_id)
+            counts = _run(ctx, job, archive, group)
         ctx.services.storage.tell(ctx.org_id)
     _show(ctx, job)
     return counts
+
+
+def _run(ctx: Context, job: ImportEntries, archive: BinaryIO, group: Mapping[str, Any]) -> Counts:
+    try:
+        return _Group(ctx, job, archive, KEPT.lend(ctx.org_id)).run(group)
+    except _DoneElsewhere:  # another child has the same group: this one was retried, and so was its parent
+        done = ctx.scope[IMPORT_GROUPS].find_one({"job_id": job.import_id, "number": job.group})
+        return Counts(**(done or group)["counts"])
 
 
 def _open(ctx: Context, job: ImportEntries) -> BinaryIO:
@@ -88,6 +97,10 @@ def _show(ctx: Context, job: ImportEntries) -> None:
     pipeline: list[dict[str, Any]] = [{"$match": {"job_id": job.import_id}}, {"$group": sums}]
     found = {one["_id"]: one["entries"] for one in ctx.scope[IMPORT_GROUPS].aggregate(pipeline)}
     ctx.parents_progress(found.get("done", 0), sum(found.values()), "unpacking")
+
+
+class _DoneElsewhere(Exception):
+    """The group is done by another child; nothing was written."""
 
 
 class _Group:
@@ -118,6 +131,8 @@ class _Group:
         self._ctx.stop_if_asked()
         if entry.problem is not None:
             return _Read(number, entry, problem=entry.problem)
+        if entry.size_bytes > self._ctx.services.settings.file_max_bytes:
+            return _Read(number, entry, problem="is larger than a file may be")
         try:
             if entry.size_bytes <= SMALL_BYTES:
                 data = b"".join(read_entry(self._archive, entry))
@@ -207,7 +222,8 @@ class _Group:
         counts = Counts(*(sum(one["outcome"] == name for one in said) for name in OUTCOMES))
         done = {"state": "done", "entries": said, "counts": vars(counts)}
         which = {"job_id": self._job.import_id, "number": self._job.group}
-        scope[IMPORT_GROUPS].update_one(which, {"$set": done})
+        if not scope[IMPORT_GROUPS].update_one({**which, "state": "listed"}, {"$set": done}):
+            raise _DoneElsewhere
         return counts, [*sharing.doomed, *unneeded]
 
     def _settle_rest(self, scope: OrgScope, used: set[str | None]) -> list[str]:

@@ -26,7 +26,7 @@ from common.ids import new_id
 from common.tenancy.scope import OrgScope
 from workers.context import Context
 from workers.files.examining.kept import KEPT
-from workers.files.storing import deed, drop, until_settled
+from workers.files.storing import deed, drop, giving_up, room_must_be_there, until_settled
 from workers.files.zip_entries import ZipEntry, list_entries
 from workers.runner import handles
 
@@ -37,6 +37,7 @@ GROUPS_A_WRITE, GROUPS_A_STEP = 20, 500
 KEPT_FOR = timedelta(days=100)
 """How long what became of an archive's entries stays readable; longer than its job."""
 ZIP = "application/zip"
+ENTRIES_LEFT = "entries-left"
 _OF_DOCUMENTS = frozenset({"[Content_Types].xml", "mimetype", "META-INF/MANIFEST.MF", "AndroidManifest.xml"})
 
 
@@ -56,11 +57,17 @@ class Imported:
 def import_upload(ctx: Context, job: ImportUpload) -> Imported:
     """Import it, once, wherever an earlier run of the job was cut off.
 
-    Raises `JobFailed` if the bytes or the room are gone, or a zip can't be unpacked as it is.
+    Raises `JobFailed` if the bytes or the room are gone, or a zip can't be unpacked as it is; its upload is given
+    up then, unless a retry can go on with it.
     """
-    state = ctx.resume() or {}
+    with giving_up(ctx, unless={ENTRIES_LEFT}):
+        return _import(ctx, job, ctx.resume() or {})
+
+
+def _import(ctx: Context, job: ImportUpload, state: Mapping[str, Any]) -> Imported:
     if "result" in state:
         return _finished(ctx, job, state)
+    room_must_be_there(ctx, job.room_id)
     if "groups" not in state:
         with closing(_open(ctx, job)) as file:
             _verify(ctx, job, file)
@@ -211,7 +218,7 @@ def _close(ctx: Context, job: ImportUpload, state: Mapping[str, Any]) -> Importe
         raise JobFailed(
             f"{state['entries'] - files} of {state['entries']} entries could not be imported; see the children of"
             " this job. Retry it to go on with them.",
-            code="entries-left",
+            code=ENTRIES_LEFT,
         )
     now = ctx.services.clock.now()
     ctx.write(lambda scope: ledger.settle(scope, kept=(), unneeded=[job.blob_id], now=now))

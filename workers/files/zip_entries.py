@@ -26,10 +26,10 @@ _HEADER = struct.Struct("<4s5H3L2H")
 _HEADER_MARK, _DIRECTORY_MARK = b"PK\x03\x04", b"PK\x01\x02"
 _END, _END_MARK = struct.Struct("<4s4H2LH"), b"PK\x05\x06"
 _END64, _LOCATOR = struct.Struct("<4sQ2H2L4Q"), struct.Struct("<4sLQL")
-_LOCATOR_MARK = b"PK\x06\x07"
+_LOCATOR_MARK, _END64_MARK = b"PK\x06\x07", b"PK\x06\x06"
 _COMMENT_MAX_BYTES = 65_535
-_METHODS = frozenset({zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2})
-"""Not LZMA: how much memory it takes is the archive's to say."""
+_METHODS = frozenset({zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED})
+"""Not bzip2, which the library unpacks without a bound, and not LZMA, whose memory is the archive's to say."""
 _ENCRYPTED = 0x1
 _UNIX = 3
 _CHUNK_BYTES = 1024 * 1024
@@ -66,12 +66,14 @@ class ZipEntry:
 
 def list_entries(file: BinaryIO, size_bytes: int) -> list[ZipEntry]:
     """Return the files in the archive, in its order. Raises `JobFailed` for an archive that is none, or a trap."""
-    _bound_directory(file, size_bytes)
     try:
+        _bound_directory(file, size_bytes)
         with zipfile.ZipFile(file) as archive:
             found = [_entry(one) for one in archive.infolist() if not one.is_dir()]
     except (zipfile.BadZipFile, ValueError, NotImplementedError, struct.error, OverflowError) as error:
         raise JobFailed("This is no zip that can be read.", code="archive-unreadable") from error
+    if len(found) > ENTRIES_MAX:
+        raise _too_many()
     _refuse_traps(found, size_bytes)
     return found
 
@@ -126,6 +128,8 @@ def _bound_directory(file: BinaryIO, size_bytes: int) -> None:
     if at >= _LOCATOR.size and tail[at - _LOCATOR.size :].startswith(_LOCATOR_MARK):
         file.seek(max(0, ends_at - _LOCATOR.size - _END64.size))
         end64 = _END64.unpack(file.read(_END64.size))
+        if end64[0] != _END64_MARK:  # the library would go by the other end, and we by this
+            raise JobFailed("This is no zip that can be read.", code="archive-unreadable")
         count, directory_bytes, ends_at = end64[7], end64[8], ends_at - _LOCATOR.size - _END64.size
     if count > ENTRIES_MAX or directory_bytes > DIRECTORY_MAX_BYTES:
         raise _too_many()

@@ -136,6 +136,8 @@ def _with_bytes(
     for one in documents:
         try:
             content = ctx.blobs.open(one[field])
+            content.read(1)  # a store far away tells only now whether it has it
+            content.seek(0)
         except NotFound:  # it was removed since it was listed
             continue
         with content:

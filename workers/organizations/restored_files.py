@@ -7,6 +7,7 @@ from common.errors import JobFailed
 from common.files import ledger, quota
 from common.files.ledger import LEASE, Loose
 from common.files.quota import OverQuota
+from common.ids import OrgId
 from common.organizations.archive import Ids
 from common.tenancy.collections import TenantCollection
 from common.tenancy.scope import OrgScope
@@ -19,8 +20,8 @@ BATCH_BYTES = 64 * 1024 * 1024
 class RestoredFiles:
     """The batch of documents whose bytes are stored and that are not written yet.
 
-    A blob's new id is made of its old one, so that a run that takes over stores the same again, and the ledger
-    knows it from before its first byte.
+    A blob's new id is made of its old one and of this run of the job, so that whoever takes over stores the same
+    again, and what was given up with an earlier run is not met. The ledger knows it from before its first byte.
     """
 
     def __init__(self, ctx: Context, ids: Ids, collection: TenantCollection, field: str) -> None:
@@ -28,6 +29,7 @@ class RestoredFiles:
         self._ids = ids
         self._collection = collection
         self._field = field
+        self._blob_ids = Ids(ids.was, OrgId(f"{ctx.job_id}:{ctx.claimed.run}"))
         self._scope = ctx.services.scope(ctx.org_id)
         self._noted = {one.blob_id for one in ledger.of_job(self._scope, ctx.job_id)}
         self._batch: list[dict[str, Any]] = []
@@ -46,6 +48,7 @@ class RestoredFiles:
     def store(self, document: Mapping[str, Any], content: Iterable[bytes]) -> None:
         """Store the bytes of *document*, and keep it for the batch. Raises `JobFailed` for other bytes."""
         renamed = self._ids.renamed(document, self._collection.references)
+        renamed[self._field] = self._blob_ids.of(document[self._field])
         blob_id, size_bytes = renamed[self._field], renamed["size_bytes"]
         self._note(blob_id, size_bytes)
         blob = self._ctx.blobs.save(content, max_bytes=size_bytes, blob_id=blob_id)

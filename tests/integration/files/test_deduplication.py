@@ -94,6 +94,7 @@ def test_the_audit_log_has_each_deed_once(room: Room) -> None:
         ("file.added", "a.txt"),
         ("file.added", "b.txt"),
         ("file.downloaded", None),
+        ("file.downloaded", None),
         ("file.removed", None),
     ]
 

@@ -11,7 +11,9 @@ import pytest
 from werkzeug.test import TestResponse
 
 from common.errors import StorageUnavailable
+from common.files import ledger
 from common.files.collections import LOOSE_BLOBS
+from common.files.import_upload import ImportUpload
 from common.services import Services
 from tests.integration.files.bytes_checked import blobs_in, loose
 from tests.integration.files.conftest import Room
@@ -47,14 +49,18 @@ def test_an_empty_file_is_a_file(room: Room) -> None:
     assert room.read(result["file_id"]).data == b""
 
 
-def test_a_file_in_chunks_without_a_length_is_taken_and_counted(room: Room) -> None:
-    body = b"x" * 3_000_000
-
-    answer = room.send(body, "a.bin", environ_overrides=CHUNKED)
-    record = room.settle(answer)
+def test_a_form_in_chunks_without_a_length_is_taken_and_counted(room: Room) -> None:
+    record = room.settle(room.send_form(b"x" * 3_000_000, "a.bin", environ_overrides=CHUNKED))
 
     assert record.state == "succeeded"
     assert room.storage()["stored_bytes"] == 3_000_000
+
+
+def test_a_raw_body_without_a_length_is_refused(room: Room) -> None:
+    """Nothing would tell the end of such a body from where it was cut off."""
+    problem_of(room.send(b"x" * 3_000_000, "a.bin", environ_overrides=CHUNKED), 400)
+
+    assert not loose(room.services, [room.org_id])
 
 
 NAMES = ["../../etc/passwd", "/etc/passwd", "C:\\x", "a\x00.png", "x" * 5_000, "a\u202ecod.exe", "a\r\nX-Evil: 1"]
@@ -84,7 +90,9 @@ def test_a_forms_name_that_can_not_be_kept_leaves_nothing(room: Room, name: str)
         'attachment; filename=""',
         "inline; filename*=UTF-8''%FF%FE",
         "attachment; filename*=UTF-8''/etc/passwd",
+        "attachment; filename*=UTF-8''",
         'attachment; filename="a" b.txt',
+        "attachment" + " " * 100_000 + "@",
         "\xff\xfe",
     ],
 )
@@ -147,9 +155,16 @@ def test_over_quota_is_said_before_the_body_is_read(room: Room) -> None:
 def test_over_quota_shows_while_a_body_without_a_length_comes(room: Room) -> None:
     limit(room.services, 1_000_000)
 
-    problem_of(room.send(b"x" * 1_000_001, "a.bin", environ_overrides=CHUNKED), 413)
+    problem_of(room.send_form(b"x" * 1_000_001, "a.bin", environ_overrides=CHUNKED), 413)
     assert room.storage()["reserved_bytes"] == 0
-    assert room.settle(room.send(b"x" * 1_000_000, "a.bin", environ_overrides=CHUNKED)).state == "succeeded"
+    record = room.settle(room.send_form(b"x" * 1_000_000, "a.bin", environ_overrides=CHUNKED))
+    assert record.state == "succeeded"
+
+
+def test_a_form_that_announces_more_than_any_file_may_have_is_refused(room: Room) -> None:
+    answer = room.send_form(b"x", "a.bin", environ_overrides={"CONTENT_LENGTH": str(2**63 + 2**21)})
+
+    problem_of(answer, 413)
 
 
 @pytest.mark.parametrize("send", [Room.send, Room.send_form])
@@ -278,7 +293,7 @@ def test_who_loses_the_role_while_sending_is_refused_and_nothing_stays(
         def read(self, *_: Any) -> bytes:
             return next(self._chunks, b"")
 
-    environ = CHUNKED | {"wsgi.input": Slow()}
+    environ = {"wsgi.input": Slow(), "CONTENT_LENGTH": "11"}
     answer = room.send(None, "a.txt", who=editor, environ_overrides=environ)
 
     problem_of(answer, 403)
@@ -331,3 +346,62 @@ def test_bytes_that_were_changed_in_the_store_are_never_shared(room: Room) -> No
     assert room.files() == []
     room.clean()
     assert room.storage()["reserved_bytes"] == 0
+
+
+def test_an_upload_that_comes_back_while_the_cleaner_is_at_it_keeps_its_bytes(room: Room) -> None:
+    """The cleaner gives up only what is as it read it."""
+    services, scope = room.services, room.services.scope(room.org_id)
+    with services.uploads.begin(room.org_id, announced_bytes=5, max_bytes=10) as upload:
+        row = scope[LOOSE_BLOBS].find_one({"_id": upload.blob_id})
+        assert row is not None
+        upload.save([b"hello"])
+
+        assert ledger.give_up_row(scope, row, services.clock.now()) == []
+        assert services.blobs.exists(upload.blob_id)
+        upload.give_up()
+
+
+def test_a_job_that_is_retried_while_the_cleaner_is_at_it_keeps_its_upload(room: Room) -> None:
+    answer = room.send(b"hello", "a.txt")
+    job_id = answer.json["id"]
+    assert room.owner("POST", f"/v1/jobs/{job_id}/cancel").status_code == 200
+    scope, services = room.services.scope(room.org_id), room.services
+    (row,) = scope[LOOSE_BLOBS].find()
+
+    again = room.owner("POST", f"/v1/jobs/{job_id}/retry")
+    record = room.settle(again)
+
+    assert ledger.give_up_row(scope, row, services.clock.now()) == []
+    assert record.state == "succeeded"
+    assert room.read(record.result["file_id"]).data == b"hello"
+
+
+def test_only_who_may_add_files_cancels_and_retries_the_jobs_of_a_room(
+    room: Room, member_of: Callable[..., Member]
+) -> None:
+    outsider, viewer, editor = (member_of(room.org_id) for _ in range(3))
+    put(room, viewer, "viewer")
+    put(room, editor, "editor")
+    job_id = room.send(b"hello", "a.txt").json["id"]
+
+    problem_of(outsider("POST", f"/v1/jobs/{job_id}/cancel"), 404)
+    problem_of(viewer("POST", f"/v1/jobs/{job_id}/cancel"), 403)
+    many = outsider("POST", "/v1/jobs/cancel", json={"filter": {"kind": ImportUpload.name}})
+    room.slot.step("jobs")
+    assert many.status_code == 202
+    assert editor("POST", f"/v1/jobs/{job_id}/cancel").json["state"] == "cancelled"
+    problem_of(outsider("POST", f"/v1/jobs/{job_id}/retry"), 404)
+    assert room.settle(editor("POST", f"/v1/jobs/{job_id}/retry")).state == "succeeded"
+
+
+def test_people_are_told_again_when_storage_gets_little_again(
+    room: Room, member_of: Callable[..., Member]
+) -> None:
+    admin = member_of(room.org_id, "admin")
+    limit(room.services, 1_000)
+    for _ in range(2):
+        file_id = room.share(b"x" * 850, "a.bin")["file_id"]
+        room.remove(file_id)
+
+    told = [one for one in admin("GET", "/v1/events").json["items"] if one["type"] == "StorageWarning"]
+    assert len(told) == 2

@@ -29,7 +29,7 @@ def read(content: bytes, entry: ZipEntry) -> bytes:
     return b"".join(read_entry(io.BytesIO(content), entry))
 
 
-@pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2])
+@pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
 def test_entries_are_listed_in_their_order_and_read_as_they_were(method: int) -> None:
     contents = {"a.txt": b"one", "b/c.bin": bytes(range(256)) * 5_000, "empty": b""}
     content = zipped(contents, method)
@@ -100,8 +100,26 @@ def test_an_encrypted_entry_is_refused() -> None:
     assert listed(bytes(content))[0].problem == "is encrypted"
 
 
-def test_an_entry_packed_in_a_way_that_takes_memory_at_will_is_refused() -> None:
-    assert listed(zipped({"a": b"one" * 100}, zipfile.ZIP_LZMA))[0].problem is not None
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_an_entry_packed_in_a_way_that_takes_memory_at_will_is_refused(method: int) -> None:
+    assert listed(zipped({"a": b"one" * 100}, method))[0].problem is not None
+
+
+def test_a_large_formats_end_that_is_none_does_not_hide_how_many_entries_there_are() -> None:
+    content = zipped({"a": b"one"})
+    end = content.rindex(b"PK\x05\x06")
+    locator = struct.pack("<4sLQL", b"PK\x06\x07", 0, 0, 1)
+
+    for lies in (locator, b"\0" * 56 + locator):
+        with pytest.raises(JobFailed) as refused:
+            listed(content[:end] + lies + content[end:])
+        assert refused.value.shown_code == "archive-unreadable"
+
+
+def test_a_locator_and_nothing_else_is_no_zip() -> None:
+    with pytest.raises(JobFailed) as refused:
+        listed(struct.pack("<4sLQL", b"PK\x06\x07", 0, 0, 1) + b"PK\x05\x06" + b"\0" * 18)
+    assert refused.value.shown_code == "archive-unreadable"
 
 
 def test_equal_names_are_two_entries() -> None:
