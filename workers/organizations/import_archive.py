@@ -10,18 +10,22 @@ the second would let in whoever has the old ones.
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
 from itertools import islice
 from typing import Any
 
 from pymongo import UpdateOne
 
 from common.errors import JobFailed, NotFound
+from common.files import ledger, recount
 from common.ids import OrgId
 from common.organizations.archive import Ids, Member, Reader, travelling
 from common.organizations.import_archive import ImportArchive
 from common.organizations.people import ADMINS_MOST
 from common.tenancy.collections import TENANT_COLLECTIONS
 from common.tenancy.safety import Unsafe
+from common.tenancy.scope import OrgScope
 from workers.context import Context
 from workers.organizations.restored_files import RestoredFiles
 from workers.runner import handles
@@ -70,8 +74,25 @@ def import_archive(ctx: Context, job: ImportArchive) -> Imported:
                 state = _restore(
                     ctx, reader, member, ids, _State(number, skip, state.done, is_verified=True), total
                 )
+    _count_anew(ctx)
     ctx.blobs.delete(job.blob_id)
     return Imported({one.name: one.documents for one in members})
+
+
+def _count_anew(ctx: Context) -> None:
+    """Make links and counts of files agree; may be repeated, so a death here costs nothing."""
+    now = ctx.services.clock.now()
+    for name, step in recount.STEPS:
+        after, is_over = "", False
+        while not is_over:
+            after, doomed = ctx.write(partial(_counted, step, after, now))
+            ledger.delete(ctx.services.scope(ctx.org_id), ctx.blobs, doomed, now)
+            ctx.progress(0, None, f"counting {name}")
+            is_over = not after
+
+
+def _counted(step: recount.Page, after: str, now: datetime, scope: OrgScope) -> tuple[str, list[str]]:
+    return step(scope, after, now)
 
 
 def _open(ctx: Context, job: ImportArchive) -> Any:

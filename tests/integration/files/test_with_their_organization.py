@@ -98,6 +98,38 @@ def test_a_restoration_beyond_the_quota_fails_and_leaves_nothing(
     room.clean()
 
 
+def test_an_archive_that_was_written_while_people_worked_is_made_to_agree(
+    services: Services,
+    room: Room,
+    make_room: Callable[..., Room],
+    member_of: Callable[..., Member],
+    target: Member,
+) -> None:
+    """Its parts are of different moments: a link came after its file was read, a room was being deleted."""
+    second, deleted = make_room(room.org_id), make_room(room.org_id)
+    file_id = room.share(b"shared twice", "a.txt")["file_id"]
+    deleted.share(b"going with its room", "b.txt")
+    scope = services.scope(room.org_id)
+    second.share(b"shared twice", "a.txt")
+    scope[FILES].update_one({"_id": file_id}, {"$set": {"links": 1}})  # as it was when the archive came by
+    deleted.owner("DELETE", f"/v1/rooms/{deleted.room_id}")  # its job has not run yet
+    admin = member_of(room.org_id, "admin")
+    archive = exported(services, admin)
+    scope[FILES].update_one({"_id": file_id}, {"$set": {"links": 2}})
+
+    record = restore(services, target, archive)
+
+    assert record.state == "succeeded", record.error
+    rooms = target("GET", "/v1/rooms?all=true").json["items"]
+    assert [one["files"] for one in rooms] == [1, 1]
+    assert target("GET", "/v1/storage").json["stored_bytes"] == len(b"shared twice")
+    first, last = (one["id"] for one in rooms)
+    (file,) = target("GET", f"/v1/rooms/{first}/files").json["items"]
+    assert target("DELETE", f"/v1/rooms/{first}/files/{file['id']}").status_code == 204
+    assert list(files_of(target, last).values()) == [b"shared twice"]
+    room.others = [_as_room(room, target, first)]
+
+
 @pytest.mark.parametrize("after", [1, 3, 60])
 def test_a_restoration_that_is_cut_off_goes_on_and_doubles_nothing(
     room: Room, member_of: Callable[..., Member], target: Member, monkeypatch: pytest.MonkeyPatch, after: int
