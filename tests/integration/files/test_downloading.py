@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
+from common.files.collections import AUDIT_LOG
 from tests.integration.files.conftest import Room
 from tests.integration.web.conftest import problem_of
 
@@ -179,3 +180,51 @@ def test_a_room_that_is_deleted_takes_its_files_along_but_those_of_others(
     assert (record.state, record.result) == ("succeeded", {"files": 2})
     assert second.read(both["file_id"]).data == b"both"
     assert second.storage()["stored_bytes"] == 4
+
+
+def downloads(room: Room) -> int:
+    return room.services.scope(room.org_id)[AUDIT_LOG].count_documents({"action": "file.downloaded"})
+
+
+@pytest.mark.parametrize(
+    ("headers", "logged"),
+    [
+        ({}, 1),
+        ({"Range": "bytes=1-"}, 1),
+        ({"Range": "BYTES=0-"}, 1),
+        ({"Range": "bytes=5-9", "If-Range": '"other"'}, 1),
+        ({"Range": "bytes=999999999-"}, 0),
+        ({"If-None-Match": "*"}, 0),
+    ],
+    ids=["whole", "but the first", "capitals", "another content", "none such", "not changed"],
+)
+def test_whoever_gets_bytes_is_written_down_and_nobody_else(
+    room: Room, headers: dict[str, str], logged: int
+) -> None:
+    file_id = room.share(DATA, "a.bin")["file_id"]
+
+    room.read(file_id, headers=headers)
+
+    assert downloads(room) == logged
+
+
+def test_an_address_elsewhere_is_given_to_who_downloads_only(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    file_id = room.share(DATA, "a.bin")["file_id"]
+    monkeypatch.setattr(room.services.blobs, "url", lambda *_, **__: "https://store.example/signed")
+
+    looked = room.owner("HEAD", f"/v1/files/{file_id}/content")
+    before = downloads(room)
+    got = room.read(file_id, headers={"Range": "bytes=7-9"})
+
+    assert (looked.status_code, "Location" in looked.headers, before) == (200, False, 0)
+    assert (got.status_code, got.headers["Location"]) == (307, "https://store.example/signed")
+    assert downloads(room) == 1
+
+
+def test_a_range_beyond_the_end_is_a_problem_of_its_own(room: Room) -> None:
+    file_id = room.share(DATA, "a.bin")["file_id"]
+
+    answer = room.read(file_id, headers={"Range": "bytes=999999999-"})
+
+    assert problem_of(answer, 416)["type"] == "/problems/range-not-satisfiable"
+    assert answer.headers["Content-Range"] == "bytes */256000"
