@@ -21,6 +21,7 @@ _ADVICE = {
     "conflict": "The thing is in a state that does not allow this. Look at it again, then decide.",
     "too-large": "Send less: the detail says how much is taken.",
     "wrong-media-type": "Send the Content-Type that the operation names in the OpenAPI document.",
+    "range-not-satisfiable": "Ask without Range for the whole; HEAD tells the length, and Content-Range does here.",
     "invalid": "The request was read, but some of it is not valid. Each fault is listed under errors.",
     "idempotency-key-reused": "A key stands for one request. Take a new key for a new request.",
     "too-many-requests": "Wait as long as the Retry-After header says.",
