@@ -14,6 +14,7 @@ import stamina
 from fairway.client import DEFAULT_URL, Fairway
 from fairway.credentials import Credentials, forget, keep
 from fairway.file_commands import entries, fetch, files, show_file, storage, unshare
+from fairway.ids import JOB_ID
 from fairway.room_commands import audit_log, room, rooms
 from fairway.share_command import share
 from fairway.starting import and_then, follow, go_on, payload, with_key, within
@@ -141,7 +142,7 @@ def import_tickets(terminal: Terminal, *, file: Path, then: str | None, within_s
 
 
 @main.command()
-@click.argument("job_ids", nargs=-1, required=True, metavar="JOB...")
+@click.argument("job_ids", nargs=-1, required=True, metavar="JOB...", type=JOB_ID)
 @within
 @click.pass_obj
 @reported
@@ -152,7 +153,7 @@ def wait(terminal: Terminal, *, job_ids: tuple[str, ...], within_s: float) -> No
 
 
 @main.command()
-@click.argument("job_id", metavar="JOB")
+@click.argument("job_id", metavar="JOB", type=JOB_ID)
 @within
 @click.pass_obj
 @reported
@@ -163,7 +164,7 @@ def tail(terminal: Terminal, *, job_id: str, within_s: float) -> None:
 
 
 @main.command()
-@click.argument("job_id", metavar="JOB")
+@click.argument("job_id", metavar="JOB", type=JOB_ID)
 @with_key
 @and_then
 @click.pass_obj
@@ -175,7 +176,7 @@ def retry(terminal: Terminal, *, job_id: str, key: str | None, then: str | None,
 
 
 @main.command()
-@click.argument("job_id", metavar="JOB")
+@click.argument("job_id", metavar="JOB", type=JOB_ID)
 @click.pass_obj
 @reported
 def cancel(terminal: Terminal, *, job_id: str) -> None:
@@ -185,7 +186,7 @@ def cancel(terminal: Terminal, *, job_id: str) -> None:
 
 
 @main.command()
-@click.argument("job_id", metavar="JOB")
+@click.argument("job_id", metavar="JOB", type=JOB_ID)
 @click.pass_obj
 @reported
 def show(terminal: Terminal, *, job_id: str) -> None:

@@ -7,6 +7,7 @@ import click
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
 from fairway.file_models import Outcome
+from fairway.ids import FILE_ID, JOB_ID
 from fairway.room_commands import room_id
 from fairway.terminal import Terminal, err, printable, reported
 
@@ -26,7 +27,7 @@ def files(terminal: Terminal, *, room: str, limit: int) -> None:
 
 
 @click.command("file")
-@click.argument("file_id", metavar="FILE")
+@click.argument("file_id", metavar="FILE", type=FILE_ID)
 @click.pass_obj
 @reported
 def show_file(terminal: Terminal, *, file_id: str) -> None:
@@ -36,7 +37,7 @@ def show_file(terminal: Terminal, *, file_id: str) -> None:
 
 
 @click.command()
-@click.argument("file_id", metavar="FILE")
+@click.argument("file_id", metavar="FILE", type=FILE_ID)
 @click.argument("dest", default=".", type=click.Path(path_type=Path))
 @click.option("--force", is_flag=True, help="Replace what is there.")
 @click.pass_obj
@@ -59,7 +60,7 @@ def fetch(terminal: Terminal, *, file_id: str, dest: Path, force: bool) -> None:
 
 @click.command()
 @click.argument("room")
-@click.argument("file_id", metavar="FILE")
+@click.argument("file_id", metavar="FILE", type=FILE_ID)
 @click.pass_obj
 @reported
 def unshare(terminal: Terminal, *, room: str, file_id: str) -> None:
@@ -69,7 +70,7 @@ def unshare(terminal: Terminal, *, room: str, file_id: str) -> None:
 
 
 @click.command()
-@click.argument("job_id", metavar="JOB")
+@click.argument("job_id", metavar="JOB", type=JOB_ID)
 @click.option("--outcome", type=click.Choice(OUTCOMES))
 @click.option("--limit", default=50, type=click.IntRange(1, 100_000), show_default=True)
 @click.pass_obj

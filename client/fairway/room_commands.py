@@ -1,29 +1,32 @@
 """Commands on rooms and who is in them; a room is named by its id, or by its name if one's own have it once."""
 
-import re
 from itertools import islice
 
 import click
 
 from fairway.client import Fairway
 from fairway.file_models import RoomRole
+from fairway.ids import ID
 from fairway.starting import and_then, go_on
 from fairway.terminal import Terminal, reported
 
 ROLES = ("viewer", "editor", "owner")
-_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z")
+
 _role = click.argument("role", type=click.Choice(ROLES))
 
 
 def room_id(fairway: Fairway, room: str) -> str:
     """Return the id of *room*, which is one or a name."""
-    if _ID.match(room):
+    if ID.match(room):
         return room
     found = [one.id for one in fairway.rooms() if one.name == room]
     if len(found) == 1:
         return found[0]
-    said = f"{len(found)} of your rooms have the name {room!r}: {', '.join(found)}." if found else "no such room."
-    raise click.BadParameter(f"{said} Name it by its id.", param_hint="ROOM")
+    if found:
+        said = f"{len(found)} of your rooms have the name {room!r}: {', '.join(found)}. Name it by its id."
+    else:
+        said = f"none of your rooms has the name {room!r}. `fairway rooms` lists them."
+    raise click.BadParameter(said, param_hint="ROOM")
 
 
 @click.command()

@@ -20,6 +20,8 @@ from tests.integration.conftest import caller_of, make_person, token_of
 PASSWORD = "a good password"
 ROWS = b"message,external_id\nhello,1\n,2\n"
 
+ABSENT = "01920f3c-8a4e-7c1d-9b7a-2f6d5e4c3b2a"
+
 
 def test_a_person_signs_up_signs_in_and_imports(
     wire: httpx.WSGITransport, working: Working, tmp_path: Path
@@ -237,8 +239,10 @@ def test_the_command_line_says_what_is_wrong(run: Run, monkeypatch: pytest.Monke
     assert run("submit", "nothing.such").exit_code == 3
     monkeypatch.undo()  # the wire to the application
     monkeypatch.setattr("fairway.transport.ATTEMPTS", 1)
-    away = CliRunner().invoke(cli.main, ["--url", "http://127.0.0.1:1", "--token", "t", "wait", "x"])
+    away = CliRunner().invoke(cli.main, ["--url", "http://127.0.0.1:1", "--token", "t", "wait", ABSENT])
+    named = CliRunner().invoke(cli.main, ["--token", "t", "wait", "my job"])
     assert away.exit_code == 4, away.output
+    assert (named.exit_code, "`fairway jobs` lists them" in named.output) == (2, True), named.output
 
 
 def test_who_signs_in_keeps_the_token_where_nobody_else_reads(run: Run, working: Working, wire: Any) -> None:
