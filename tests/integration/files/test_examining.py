@@ -49,10 +49,19 @@ def until(holds: Callable[[], bool]) -> bool:
     return holds()
 
 
+BEFORE: set[int] = set()
+"""Children of this process that are none of a test's own: servers, and what other tests have left."""
+
+
+@pytest.fixture(autouse=True)
+def _know_the_others() -> None:
+    BEFORE.clear()
+    BEFORE.update(one.pid for one in psutil.Process().children(recursive=True))
+
+
 def children() -> list[psutil.Process]:
-    """Return the children that examine, and no servers that other tests have started."""
-    servers = {"mongod", "redis-server"}
-    return [one for one in psutil.Process().children(recursive=True) if one.name() not in servers]
+    """Return the children that this test has started."""
+    return [one for one in psutil.Process().children(recursive=True) if one.pid not in BEFORE]
 
 
 def test_a_stored_file_is_examined_from_its_start_wherever_it_stands(examiner: Examiner, tmp_path: Path) -> None:
