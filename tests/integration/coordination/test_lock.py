@@ -292,7 +292,7 @@ def test_an_error_in_the_block_frees_the_lock_and_is_the_one_that_is_raised(lock
 
 def test_the_block_keeps_the_lock_for_longer_than_its_time(seven_lock: Lock) -> None:
     with seven_lock.hold(NAME, 1.0) as lease:
-        for _ in passing(2.5):
+        for _ in passing(3.4):
             status = seven_lock.status(NAME)
             assert status is not None
             assert status.fence == lease.fence

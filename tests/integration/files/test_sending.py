@@ -119,6 +119,8 @@ def test_a_name_in_utf_8_is_taken_either_way(room: Room) -> None:
 def test_a_packed_body_is_refused(room: Room, header: str) -> None:
     problem_of(room.send(b"x", "a.txt", headers={"Content-Encoding": header}), 415)
 
+    assert not loose(room.services, [room.org_id])
+
 
 def test_a_body_that_ends_before_its_length_leaves_nothing(room: Room) -> None:
     environ = {"wsgi.input": io.BytesIO(b"half"), "CONTENT_LENGTH": "1000"}
@@ -164,7 +166,8 @@ def test_over_quota_shows_while_a_body_without_a_length_comes(room: Room) -> Non
 def test_a_form_that_announces_more_than_any_file_may_have_is_refused(room: Room) -> None:
     answer = room.send_form(b"x", "a.bin", environ_overrides={"CONTENT_LENGTH": str(2**63 + 2**21)})
 
-    problem_of(answer, 413)
+    assert problem_of(answer, 413)["limit_bytes"] == room.services.settings.file_max_bytes
+    assert not loose(room.services, [room.org_id])
 
 
 @pytest.mark.parametrize("send", [Room.send, Room.send_form])

@@ -241,7 +241,9 @@ def test_entries_are_shown_to_who_may_see_the_room(room: Room, make_room: Callab
 def test_the_job_of_something_else_has_no_entries(room: Room) -> None:
     deleted = room.owner("DELETE", f"/v1/rooms/{room.room_id}").json["id"]
 
-    problem_of(room.owner("GET", f"/v1/files/imports/{deleted}/entries"), 404)
+    problem = problem_of(room.owner("GET", f"/v1/files/imports/{deleted}/entries"), 404)
+
+    assert problem["detail"] == "There is no such import."
 
 
 def test_groups_go_with_their_time(room: Room) -> None:
