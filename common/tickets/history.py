@@ -10,7 +10,7 @@ from common.tickets.attributes import unescape
 
 Action = Literal["updated", "edited", "deleted", "restored", "returned"]
 ACTIONS: tuple[Action, ...] = ("updated", "edited", "deleted", "restored", "returned")
-"""By a source or a file; by hand; deleted and restored by hand or by a source; back in its source after a deletion."""
+"""By a source or a file; by hand; gone and back by hand or by its source; back in its source after a deletion."""
 
 Changes = Mapping[str, tuple[Any, Any]]
 """Field → what it was and what it is; an attribute is the field `attributes.` and its name."""
