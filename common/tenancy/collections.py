@@ -14,6 +14,7 @@ TENANT_COLLECTIONS: Mapping[str, "TenantCollection"] = MappingProxyType(_DECLARE
 INDEXES_WITHOUT_ORGANIZATION = {
     ("fences", "expiry"): "a TTL index holds one date and serves no query",
     ("import_groups", "expiry"): "the same",
+    ("tickets", "expiry"): "the same",
     ("loose_blobs", "due"): "the cleaner asks whose bytes are due, and is told organizations only",
 }
 """The indexes of tenant data that do not begin with `org_id`, with their reasons."""

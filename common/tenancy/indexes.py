@@ -26,7 +26,12 @@ What = Literal[
     "database_unknown",
     "collection_orphaned",
 ]
-_OPTIONS = ("unique", "sparse", "expireAfterSeconds", "partialFilterExpression", "collation", "weights")
+_OPTIONS = (
+    "unique", "sparse", "expireAfterSeconds", "partialFilterExpression", "collation",
+    "weights", "default_language", "language_override",
+)  # fmt: skip
+_TEXT_DEFAULTS = {"default_language": "english", "language_override": "language"}
+_TEXT_KEY = [("_fts", "text"), ("_ftsx", 1)]
 _OWNED = re.compile(r"(?P<name>[a-z][a-z0-9_]*)\.(?P<org_id>[0-9a-f]{8}-[0-9a-f-]{27})\Z")
 _NO_SUCH_NAMESPACE = 26
 
@@ -174,7 +179,24 @@ class Indexes:
 def _normal(index: Mapping[str, Any]) -> dict[str, Any]:
     """Return what makes an index what it is."""
     options = {name: index[name] for name in _OPTIONS if index.get(name) not in (None, False)}
-    return {"name": index["name"], "key": [(field, order) for field, order in index["key"].items()], **options}
+    key = list(index["key"].items())
+    texts = [field for field, order in key if order == "text"]
+    if texts:
+        options = {**_TEXT_DEFAULTS, **options, "weights": _weights(texts, options.get("weights", {}))}
+        key = _as_told(key, texts)
+    return {"name": index["name"], "key": key, **options}
+
+
+def _weights(texts: Sequence[str], given: Mapping[str, int]) -> dict[str, int]:
+    """Return what each field of a text index counts, as the server tells it."""
+    return {field: 1 for field in texts if field != "_fts"} | dict(given)
+
+
+def _as_told(key: list[tuple[str, Any]], texts: Sequence[str]) -> list[tuple[str, Any]]:
+    """Return the key of a text index as the server tells it: two fields in the place of all that hold text."""
+    first = key.index((texts[0], "text"))
+    rest = [one for one in key[first:] if one[1] != "text" and one not in _TEXT_KEY]
+    return [*key[:first], *_TEXT_KEY, *rest]
 
 
 def _difference(what: What, target: Target, index: Mapping[str, Any]) -> Difference:

@@ -58,16 +58,16 @@ def test_what_is_missing_or_differs_is_planned_and_made_everywhere(
     services: Services, dedicated: list[OrgId]
 ) -> None:
     own = services._mongo[services.settings.data_databases[0]]
-    own["tickets"].drop_index("status")
-    own[f"tickets.{dedicated[0]}"].drop_index("newest")
+    own["tickets"].drop_index("live_status")
+    own[f"tickets.{dedicated[0]}"].drop_index("live_newest")
     own[f"tickets.{dedicated[1]}"].drop_index("natural_key")
     own[f"tickets.{dedicated[1]}"].create_index([("org_id", ASCENDING)], name="natural_key")
     own.drop_collection(f"refused_rows.{dedicated[0]}")
     services.control.users.drop_index("email_domain")
     wanted = {
         ("index_missing", "users", "email_domain"),
-        ("index_missing", "tickets", "status"),
-        ("index_missing", f"tickets.{dedicated[0]}", "newest"),
+        ("index_missing", "tickets", "live_status"),
+        ("index_missing", f"tickets.{dedicated[0]}", "live_newest"),
         ("index_differs", f"tickets.{dedicated[1]}", "natural_key"),
         ("collection_missing", f"refused_rows.{dedicated[0]}", None),
     }
