@@ -12,7 +12,15 @@ FairwayError
 │   ├── RateLimited         every permit is given or booked
 │   ├── ToldToWait          the outside host asked for it (429, Retry-After)
 │   ├── LockHeld            somebody else holds the lock
+│   ├── SourceAsksToWait    a source's answer is that it wants to be asked later; not yet held against its host
 │   └── CircuitOpen         the outside host is ill, and nobody calls it for a while
+├── HostIll                 an outside host can't be reached or does not answer as it should; its breaker counts it
+│   └── SourceIll           it answers, but with no page of records
+├── AnswerRefused           what an outside host answers is more, or other, than we take
+├── SourceRefused           the API of a source does not answer what it is asked, and won't
+│   ├── CredentialsRefused  not with these credentials
+│   └── SourceGone          there is no such thing there
+├── Unusable                a record of a source that can't become a ticket
 ├── CostAboveLimit          a call that no wait could let pass: a mistake of ours
 ├── JobFailed               a handler's own verdict: trying again can't help
 ├── Misconfigured           this process can't do its work as it is set up
@@ -187,6 +195,13 @@ class ToldToWait(HeldBack):
     reason = "retry_after"
 
 
+class SourceAsksToWait(HeldBack):
+    """A source's answer was to ask again later. Whoever made the call holds back its credential on that host."""
+
+    code = "source-asks-to-wait"
+    reason = "retry_after"
+
+
 class LockHeld(HeldBack):
     """Somebody else holds the lock; *retry_after_s* is the rest of its time, which it may extend."""
 
@@ -199,6 +214,54 @@ class CircuitOpen(HeldBack):
 
     code = "circuit-open"
     reason = "circuit_open"
+
+
+class HostIll(FairwayError, ConnectionError):
+    """An outside host gave no answer, was cut off or too slow, or failed (5xx)."""
+
+    retryable = True
+    code = "host-ill"
+
+
+class AnswerRefused(FairwayError):
+    """An outside host's answer is not taken: it is too large, leads elsewhere, or would unpack without end."""
+
+    code = "answer-refused"
+
+
+class SourceIll(HostIll):
+    """A source answered, but with no page of records: a 5xx, HTML, no JSON, or another shape."""
+
+    code = "source-ill"
+
+
+class SourceRefused(FairwayError):
+    """A source's API refuses the call; the same call will be refused again."""
+
+    code = "source-refused"
+
+
+class CredentialsRefused(SourceRefused):
+    """A source's API does not take these credentials, or not for this."""
+
+    code = "credentials-refused"
+
+
+class SourceGone(SourceRefused):
+    """A source's API has nothing under this address."""
+
+    code = "source-gone"
+
+
+class Unusable(FairwayError):
+    """A record that can't become a ticket: its *field* is not what it needs to be, and *why*."""
+
+    code = "record-unusable"
+
+    def __init__(self, field: str, why: str) -> None:
+        super().__init__(f"{field} {why}.")
+        self.field = field
+        self.why = why
 
 
 class CostAboveLimit(FairwayError):
