@@ -16,6 +16,10 @@ INDEXES_WITHOUT_ORGANIZATION = {
     ("import_groups", "expiry"): "the same",
     ("tickets", "expiry"): "the same",
     ("loose_blobs", "due"): "the cleaner asks whose bytes are due, and is told organizations only",
+    ("sources", "expiry"): "a TTL index holds one date and serves no query",
+    ("source_runs", "due"): "the sweeper asks whose sources are due, and is told organizations only",
+    ("ingestion_logs", "settle"): "the same, of runs that nobody has written the end of",
+    ("ingestion_logs", "expiry"): "a TTL index holds one date and serves no query",
 }
 """The indexes of tenant data that do not begin with `org_id`, with their reasons."""
 
