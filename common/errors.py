@@ -16,14 +16,12 @@ FairwayError
 │   └── CircuitOpen         the outside host is ill, and nobody calls it for a while
 ├── HostIll                 an outside host can't be reached or does not answer as it should; its breaker counts it
 │   └── SourceIll           it answers, but with no page of records
+├── AddressRefused          a call that may not be made: it leads inside, or nobody can tell where
 ├── AnswerRefused           what an outside host answers is more, or other, than we take
 ├── SourceRefused           the API of a source does not answer what it is asked, and won't
 │   ├── CredentialsRefused  not with these credentials
 │   └── SourceGone          there is no such thing there
 ├── Unusable                a record of a source that can't become a ticket
-├── HostIll                 an outside host gives no answer to work with; also a `ConnectionError`, as breakers count them
-├── AddressRefused          an outside call that may not be made: to the inside, or written so that nobody can judge it
-├── AnswerRefused           an outside host's answer that is more than is taken, or packed as nobody asked for
 ├── CostAboveLimit          a call that no wait could let pass: a mistake of ours
 ├── JobFailed               a handler's own verdict: trying again can't help
 ├── Misconfigured           this process can't do its work as it is set up
@@ -226,6 +224,12 @@ class HostIll(FairwayError, ConnectionError):
     code = "host-ill"
 
 
+class AddressRefused(FairwayError):
+    """A call to the outside that may not be made; nothing was sent."""
+
+    code = "address-refused"
+
+
 class AnswerRefused(FairwayError):
     """An outside host's answer is not taken: it is too large, leads elsewhere, or would unpack without end."""
 
@@ -265,25 +269,6 @@ class Unusable(FairwayError):
         super().__init__(f"{field} {why}.")
         self.field = field
         self.why = why
-
-
-class HostIll(FairwayError, ConnectionError):
-    """An outside host can't be reached, does not prove who it is, is too slow, or breaks off."""
-
-    retryable = True
-    code = "host-ill"
-
-
-class AddressRefused(FairwayError):
-    """A call to the outside that may not be made; nothing was sent."""
-
-    code = "address-refused"
-
-
-class AnswerRefused(FairwayError):
-    """An outside host's answer is too large, too far away or packed in an unknown way; what came of it was dropped."""
-
-    code = "answer-refused"
 
 
 class CostAboveLimit(FairwayError):
