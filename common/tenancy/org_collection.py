@@ -57,11 +57,18 @@ class OrgCollection:
         sort: Sequence[tuple[str, int]] | None = None,
         limit: int = 0,
         hint: str | None = None,
+        max_time_ms: int | None = None,
     ) -> Iterator[dict[str, Any]]:
-        """Iterate over the documents that match."""
+        """Iterate over the documents that match. Raises `ExecutionTimeout` if that takes over *max_time_ms*."""
         refuse_forbidden(projection)
         cursor = self.__collection.find(
-            self.__mine(filter), projection, sort=sort, limit=limit, hint=hint, session=self.__session
+            self.__mine(filter),
+            projection,
+            sort=sort,
+            limit=limit,
+            hint=hint,
+            max_time_ms=max_time_ms,
+            session=self.__session,
         )
         return _rows(cursor)
 
