@@ -12,6 +12,7 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from common.errors import Misconfigured
+from common.outbound.allowed_host import AllowedHost
 from common.storage.location import parse_location
 
 PREFIX = "FAIRWAY_"
@@ -106,12 +107,32 @@ class Settings(BaseSettings):
     archive_max_bytes: int = Field(64 * 1024**3, ge=1, le=1024**4, description="an archive that is restored")
     file_max_bytes: int = Field(64 * 1024**3, ge=1, le=1024**4, description="a file that is shared in a room")
     import_max_bytes: int = Field(2 * 1024**3, ge=1, le=1024**4)
+    ingest_allowed_hosts: Annotated[tuple[str, ...], CommaSeparated] = Field(
+        (), description="hosts of the inside that tenants' sources may name, as replay.example:8099"
+    )
 
-    @field_validator("data_databases", "operator_networks", "trusted_proxies", "cors_origins", mode="before")
+    @field_validator(
+        "data_databases",
+        "operator_networks",
+        "trusted_proxies",
+        "cors_origins",
+        "ingest_allowed_hosts",
+        mode="before",
+    )
     @classmethod
     def _split(cls, value: Any) -> Any:
         if isinstance(value, str):
             return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @field_validator("ingest_allowed_hosts")
+    @classmethod
+    def _readable_hosts(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for text in value:
+            try:
+                AllowedHost.parse(text)
+            except Misconfigured as error:
+                raise ValueError(error.detail) from None
         return value
 
     @field_validator("cors_origins")

@@ -50,6 +50,9 @@ from common.organizations.sessions import Sessions
 from common.organizations.signing_keys import SigningKeys
 from common.organizations.standing import Standing
 from common.organizations.tokens import Tokens
+from common.outbound.addresses import Addresses
+from common.outbound.allowed_host import AllowedHost
+from common.outbound.fetcher import Fetcher
 from common.slow import SlowCommands, WatchedRedis
 from common.storage.blob_store import BlobStore
 from common.storage.open_store import open_store
@@ -221,6 +224,11 @@ class Services:
         """Return the judge of who may still come in."""
         return Standing(self.control, self.registry, self.remembered, self.clock)
 
+    @functools.cached_property
+    def fetcher(self) -> Fetcher:
+        """Return what calls the hosts that tenants name."""
+        return Fetcher(Addresses([AllowedHost.parse(host) for host in self.settings.ingest_allowed_hosts]))
+
     def limiter(self, purpose: str) -> RateLimiter:
         """Return the rate limiter of one purpose; make it once, and keep it."""
         return RateLimiter(self.shared, purpose, memory=self.memory)
@@ -295,6 +303,8 @@ class Services:
         self.live.close()
         self.changes.stop()
         self.figures.stop()
+        if "fetcher" in vars(self):
+            self.fetcher.close()
         self._mongo.close()
         self.broker.close()
         self.shared.close()
