@@ -106,6 +106,9 @@ class Settings(BaseSettings):
     )
     archive_max_bytes: int = Field(64 * 1024**3, ge=1, le=1024**4, description="an archive that is restored")
     file_max_bytes: int = Field(64 * 1024**3, ge=1, le=1024**4, description="a file that is shared in a room")
+    ingest_requests_per_minute: int = Field(
+        60, ge=1, le=1_000_000, description="what a source's host is asked a minute, by all workers together"
+    )
     import_max_bytes: int = Field(2 * 1024**3, ge=1, le=1024**4)
     ingest_allowed_hosts: Annotated[tuple[str, ...], CommaSeparated] = Field(
         (), description="hosts of the inside that tenants' sources may name, as replay.example:8099"
