@@ -65,6 +65,15 @@ def sample(seed: int, rows: int) -> Sample:
 
 def _row(chance: random.Random, number: int) -> list[str]:
     thing = chance.choice(_THINGS)
-    message = f"{chance.choice(_OPENINGS)} {thing} {chance.choice(_ENDINGS)} (no. {number})"
+    text = _about(chance, thing, number)
     product = chance.choice(("basic", "plus", "family"))
-    return [f"c{chance.randrange(2_000)}", chance.choice(_CHANNELS), thing.capitalize(), message, product]
+    return [f"c{chance.randrange(2_000)}", chance.choice(_CHANNELS), thing.capitalize(), text, product]
+
+
+def message(chance: random.Random, number: int) -> str:
+    """Make up what a customer writes; *number* makes it unlike any other."""
+    return _about(chance, chance.choice(_THINGS), number)
+
+
+def _about(chance: random.Random, thing: str, number: int) -> str:
+    return f"{chance.choice(_OPENINGS)} {thing} {chance.choice(_ENDINGS)} (no. {number})"
