@@ -87,6 +87,16 @@ LOCK_ATTEMPTS = Counter("fairway_lock_attempts", "Attempts to acquire a lock, by
 LOCKS_LOST = Counter("fairway_locks_lost", "Locks that were lost while they were held")
 BREAKER_CHANGES = Counter("fairway_breaker_changes", "Changes of a circuit breaker's state, by new state", ["to"])
 BREAKER_REFUSALS = Counter("fairway_breaker_refusals", "Calls that an open circuit breaker refused")
+INGESTION_RUNS = Counter(
+    "fairway_ingestion_runs", "Runs of sources that ended, by connector and outcome", ["connector", "outcome"]
+)
+INGESTION_PAGES = Counter(
+    "fairway_ingestion_pages", "Pages of sources that were written, by connector", ["connector"]
+)
+INGESTION_TICKETS = Counter(
+    "fairway_ingestion_tickets", "What became of the records of sources, by outcome", ["outcome"]
+)
+INGESTION_WAITS = Counter("fairway_ingestion_waits", "Runs of sources that had to wait, by reason", ["reason"])
 STREAMS = Gauge("fairway_streams_open", "Streams of jobs' changes that are open", multiprocess_mode="livesum")
 REQUESTS = Histogram(
     "fairway_request_seconds", "Requests, by method, route and status", ["method", "route", "status"]
