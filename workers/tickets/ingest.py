@@ -1,0 +1,125 @@
+"""How a source is ingested: page by page, each with its permit, and written with the checkpoint after it.
+
+A page's tickets, their history, what a full run has seen, the run's log and the address of the next page move in
+one transaction behind the fences of the job and of the source's lock: wherever a run dies, the next goes on with
+the page that was not written. Whatever has to be waited for is raised, and holds no worker.
+"""
+
+from contextlib import suppress
+from dataclasses import replace
+from typing import Literal
+
+from common.clock import rfc3339
+from common.connectors.connector import Connector, Endpoint
+from common.connectors.known import CONNECTORS
+from common.coordination.lock import Lease
+from common.errors import (
+    AddressRefused,
+    AnswerRefused,
+    CancelRequested,
+    Defer,
+    FairwayError,
+    HeldBack,
+    JobFailed,
+    NotFound,
+    SourceRefused,
+)
+from common.metrics import INGESTION_RUNS, INGESTION_WAITS
+from common.sources import logs
+from common.sources.source import Source
+from common.tenancy.scope import OrgScope
+from common.tickets.ingest import IngestTickets
+from workers.context import Context
+from workers.runner import handles
+from workers.tickets.ingesting import turning
+from workers.tickets.ingesting.calling import Origin
+from workers.tickets.ingesting.run import OVERLAP, IngestionResult, Run
+from workers.tickets.ingesting.state import State
+
+
+@handles(IngestTickets)
+def ingest(ctx: Context, job: IngestTickets) -> IngestionResult:
+    """Bring in the tickets of one source, wherever an earlier run of the job was cut off.
+
+    Raises `JobFailed` if the source is gone, refuses us, does not answer however often it is asked, or would go on
+    for ever.
+    """
+    source = _source(ctx, job)
+    connector = _connector(source)
+    with ctx.lock(f"source:{source.source_id}") as lease:
+        try:
+            return _under_lock(ctx, job, Origin(source, connector), lease)
+        except (SourceRefused, AnswerRefused, AddressRefused) as error:
+            _end(ctx, source, "failed", error)
+            raise JobFailed(error.detail, code=error.code) from error
+        except NotFound as error:
+            raise _deleted() from error
+        except JobFailed as error:
+            _end(ctx, source, "failed", error)
+            raise
+        except CancelRequested:
+            _end(ctx, source, "cancelled", None)
+            raise
+        except (HeldBack, Defer) as wait:
+            INGESTION_WAITS.labels(wait.reason).inc()
+            raise
+
+
+def _under_lock(ctx: Context, job: IngestTickets, of: Origin, lease: Lease) -> IngestionResult:
+    checkpoint = ctx.resume()
+    run = Run(ctx, job, of, lease)
+    state = _first(ctx, job, of) if checkpoint is None else State.restored(checkpoint)
+    if state.stage != "ended":
+        state = run.go(_begun(ctx, job, state, lease))
+        INGESTION_RUNS.labels(of.source.connector, "succeeded").inc()
+    return run.result(state)
+
+
+def _first(ctx: Context, job: IngestTickets, of: Origin) -> State:
+    """Return where a run begins: from when on is asked."""
+    known = ctx.services.runs.state(ctx.scope, of.source.source_id)
+    mark = known.watermark if job.mode == "incremental" and of.connector.has_since else None
+    since = turning.since(mark, OVERLAP)
+    return State(rfc3339(ctx.services.clock.now()), rfc3339(since) if since is not None else None, url=None)
+
+
+def _begun(ctx: Context, job: IngestTickets, state: State, lease: Lease) -> State:
+    """Take the source's turn, also again after a retry, and open the run's log."""
+    now = ctx.services.clock.now()
+    state = replace(state.tried_anew(ctx.claimed.run), waits=ctx.claim - 1)
+
+    def work(scope: OrgScope) -> None:
+        ctx.services.runs.demand_mine(scope, job.source_id, ctx.job_id)
+        logs.begin(scope, ctx.job_id, job.source_id, job.mode, now)
+
+    ctx.write(work, under=lease, checkpoint=state.checkpoint())
+    return state
+
+
+def _source(ctx: Context, job: IngestTickets) -> Source:
+    try:
+        return ctx.services.sources.get(ctx.org_id, job.source_id)
+    except NotFound as error:
+        raise _deleted() from error
+
+
+def _deleted() -> JobFailed:
+    return JobFailed("The source was deleted.", code="source-deleted")
+
+
+def _connector(source: Source) -> Connector:
+    made = CONNECTORS.get(source.connector)
+    if made is None:
+        raise JobFailed(f"This version has no connector {source.connector}.", code="connector-unknown")
+    return made(Endpoint(source.base_url, source.page_size, source.config))
+
+
+def _end(ctx: Context, source: Source, status: Literal["failed", "cancelled"], error: FairwayError | None) -> None:
+    """Write down how the run ended; where that can't be done, its job says so."""
+    INGESTION_RUNS.labels(source.connector, status).inc()
+    problem = None
+    if error is not None:
+        problem = {"code": getattr(error, "shown_code", error.code), "detail": error.detail}
+    now = ctx.services.clock.now()
+    with suppress(FairwayError):
+        ctx.write(lambda scope: logs.end(scope, ctx.job_id, status, now, error=problem))

@@ -1,0 +1,100 @@
+"""One page of a source: with a permit, behind the breaker, and nothing waits in a worker."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from email.utils import parsedate_to_datetime
+from urllib.parse import urlsplit
+
+from common.connectors.connector import Asked, Connector, Page
+from common.coordination.rate_limiter import SlidingWindow, Turn
+from common.errors import Defer, RateLimited, SourceAsksToWait, Unavailable
+from common.outbound.fetcher import Answer
+from common.sources.source import Source
+from workers.context import Context
+from workers.outside import WITHOUT_REDIS_WAITS_S
+
+_SERVER_ERROR = 500
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where tickets come from: a source, and what knows its API."""
+
+    source: Source
+    connector: Connector
+
+
+class Calls:
+    """The calls of one run to its source."""
+
+    def __init__(self, ctx: Context, of: Origin) -> None:
+        source = of.source
+        self._ctx = ctx
+        self._connector = of.connector
+        credentials = ctx.services.sources.credentials(ctx.org_id, source.source_id)
+        self._secret_headers = of.connector.secret_headers(credentials)
+        per_minute = SlidingWindow(ctx.services.settings.ingest_requests_per_minute, per_s=60)
+        self._host = host_of(source.base_url)
+        self._outside = ctx.outside(self._host, source.source_id, (per_minute,))
+        rate = source.rate
+        self._own = SlidingWindow(rate.limit, per_s=rate.per_s) if rate is not None else None
+        self._own_key = f"source:{ctx.org_id}:{source.source_id}"
+
+    def ask(self, asked: Asked) -> tuple[Page, datetime | None]:
+        """Return the page that *asked* is answered with, and the time by the source's clock, if it says it.
+
+        Raises `HeldBack` or `Defer` if this has to wait, `HostIll` if it may be tried again soon, and else what
+        `Fetcher.get` and `Connector.page` raise.
+        """
+        self._wait_for_own_limit()
+        try:
+            with self._outside.call():
+                self._take_own_permit()
+                answer = self._ctx.services.fetcher.get(
+                    asked.url, headers=asked.headers, secret_headers=self._secret_headers
+                )
+                return self._read(answer), _date(answer.headers)
+        except SourceAsksToWait as wait:
+            raise self._outside.told_to_wait(wait.retry_after_s) from wait
+
+    def _read(self, answer: Answer) -> Page:
+        try:
+            return self._connector.page(answer.url, answer.status, answer.headers, answer.body)
+        except SourceAsksToWait:
+            if answer.status >= _SERVER_ERROR:  # it is held back, and its breaker is not told that it is ill
+                self._ctx.log.info("source.asks_to_wait", host=self._host, status=answer.status)
+            raise
+
+    def _wait_for_own_limit(self) -> None:
+        """Raise `RateLimited` unless the source's own lower limit has a permit: nobody else takes it meanwhile."""
+        if self._own is None:
+            return
+        limiter = self._ctx.services.outside_limiter
+        try:
+            if limiter.look(self._own_key, self._own).standings[0].remaining:
+                return
+            turn = Turn(party=self._ctx.org_id, ticket=self._ctx.job_id)
+            wait_s = limiter.reserve(self._own_key, self._own, turn=turn)
+        except Unavailable as error:
+            raise Defer(WITHOUT_REDIS_WAITS_S, "coordination_unavailable") from error
+        raise RateLimited("The source's own limit is used up.", retry_after_s=wait_s)
+
+    def _take_own_permit(self) -> None:
+        if self._own is not None:
+            self._ctx.services.outside_limiter.take(self._own_key, self._own)
+
+
+def host_of(url: str) -> str:
+    """Return what permits and breakers go by: the host, and its port where that is not the usual one."""
+    parts = urlsplit(url)
+    usual = {"https": 443, "http": 80}.get(parts.scheme)
+    return parts.hostname or "" if parts.port in {None, usual} else f"{parts.hostname}:{parts.port}"
+
+
+def _date(headers: Mapping[str, str]) -> datetime | None:
+    try:
+        at = parsedate_to_datetime(headers["date"])
+    except (KeyError, ValueError, TypeError):
+        return None
+    return at if at.tzinfo is not None else None

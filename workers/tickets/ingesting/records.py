@@ -1,0 +1,91 @@
+"""Records of a source on their way to tickets: what each is known by, and what its ticket says."""
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from common.connectors.connector import Connector, Record
+from common.errors import Unusable
+from common.tickets.attributes import ATTRIBUTES_MAX, NAME_MAX_CHARS, escape
+from common.tickets.fields import OMITTED_WHEN_EMPTY, RULES, Unfit, attribute
+from common.tickets.reading.rows import Refusal
+from common.tickets.sync import Incoming
+from common.tickets.ticket import Ticket
+
+_DIGEST_BYTES = 20
+_EMPTY = ("", None)
+
+
+@dataclass(frozen=True)
+class Sorted:
+    """The records of a page: tickets that are there, keys of those that are gone, and records that are neither."""
+
+    incoming: Sequence[Incoming]
+    gone: Sequence[str]
+    refusals: Sequence[Refusal]
+
+
+class Records:
+    """Reads the records of one source."""
+
+    def __init__(self, connector: Connector) -> None:
+        self._connector = connector
+        config = orjson.dumps(dict(connector.endpoint.config), option=orjson.OPT_SORT_KEYS)
+        # Whatever makes another ticket of the same record makes another hash.
+        self._salt = b"%s %d %s\0" % (connector.name.encode(), connector.version, config)
+
+    def sort(self, records: Sequence[Record], first_number: int) -> Sorted:
+        """Tell what each of *records* is; they are numbered from *first_number* on."""
+        incoming: list[Incoming] = []
+        gone: list[str] = []
+        refusals: list[Refusal] = []
+        for number, record in enumerate(records, first_number):
+            try:
+                key = f"id:{self._connector.external_id(record)}"
+                if self._connector.is_gone(record):
+                    gone.append(key)
+                    continue
+                changed_at = self._connector.changed_at(record)
+                incoming.append(Incoming(key, self._hash(record), (number, record), changed_at))
+            except Unusable as error:
+                refusals.append(Refusal(number, error.field, error.detail))
+        return Sorted(incoming, gone, refusals)
+
+    def make(self, one: Incoming) -> Ticket | Refusal:
+        """Return the ticket that a record is, or why it is none."""
+        number, record = one.raw
+        try:
+            raw = self._connector.ticket(record)
+            attributes = raw.pop("attributes", {})
+            fields = {**_fields(raw), "attributes": _attributes(attributes)}
+        except Unusable as error:
+            return Refusal(number, error.field, error.detail)
+        return Ticket(one.natural_key, one.content_hash, fields, 0)
+
+    def _hash(self, record: Record) -> str:
+        essence = orjson.dumps(self._connector.essence(record), option=orjson.OPT_SORT_KEYS)
+        return hashlib.blake2b(self._salt + essence, digest_size=_DIGEST_BYTES).hexdigest()
+
+
+def _fields(raw: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields as they are stored; what is empty and says nothing is left out."""
+    said = {name: value for name, value in raw.items() if not (value in _EMPTY and name in OMITTED_WHEN_EMPTY)}
+    if said.get("message") is None:
+        raise Unusable("message", "is missing")
+    return {name: _fit(name, RULES[name], value) for name, value in said.items()}
+
+
+def _attributes(raw: Mapping[str, Any]) -> dict[str, Any]:
+    if len(raw) > ATTRIBUTES_MAX:
+        raise Unusable("attributes", f"are more than {ATTRIBUTES_MAX}")
+    return {escape(name[:NAME_MAX_CHARS]): _fit(name, attribute, value) for name, value in raw.items()}
+
+
+def _fit(name: str, rule: Callable[[Any], Any], value: Any) -> Any:
+    try:
+        return rule(value)
+    except Unfit as unfit:
+        raise Unusable(name, str(unfit)) from unfit

@@ -1,0 +1,295 @@
+"""One run of an ingestion: its pages written one by one, then, of a full run, what was not seen deleted."""
+
+import random
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any, NoReturn
+
+from common.connectors.connector import Asked, Page
+from common.coordination.lock import Lease
+from common.errors import Defer, HostIll, JobFailed, Unavailable
+from common.metrics import INGESTION_PAGES, INGESTION_TICKETS
+from common.sources import logs
+from common.tenancy.scope import OrgScope
+from common.tickets import seen
+from common.tickets.batches import refused_documents
+from common.tickets.collections import REFUSED_ROWS
+from common.tickets.counts import REFUSED_KEPT_MAX
+from common.tickets.fingerprints import Fingerprints
+from common.tickets.ingest import IngestTickets
+from common.tickets.reading.rows import Refusal
+from common.tickets.sync import Incoming, Overtaken, Plan, plan, plan_gone
+from common.tickets.ticket import Ticket
+from workers.context import Context
+from workers.tickets.ingesting import shape, turning, vanished
+from workers.tickets.ingesting.calling import Calls, Origin
+from workers.tickets.ingesting.records import Records, Sorted
+from workers.tickets.ingesting.shape import Shape
+from workers.tickets.ingesting.state import State, Tally
+
+OVERLAP = timedelta(minutes=5)
+"""How far an incremental run reaches back: some sources date a change earlier than they show it."""
+
+FAILURES_MAX = 8
+_BACKOFF_FIRST_S = 2.0
+_BACKOFF_MOST_S = 300.0
+_TRIES = 20
+
+
+@dataclass(frozen=True)
+class IngestionResult:
+    """What a run did. *read* is the sum of the records by what became of them; *deleted* counts tickets.
+
+    *kept_because* says why a full run deleted nothing though it saw less than there is.
+    """
+
+    source_id: str
+    mode: str
+    pages: int
+    passes: int
+    read: int
+    new: int
+    updated: int
+    unchanged: int
+    returned: int
+    repeated: int
+    errors: int
+    deleted: int
+    kept_because: str | None
+    shape_changes: list[dict[str, Any]]
+    refused_records: str
+
+
+class Run:
+    """One run of one source, under its lock."""
+
+    def __init__(self, ctx: Context, job: IngestTickets, of: Origin, lease: Lease) -> None:
+        self._ctx = ctx
+        self._job = job
+        self._source = of.source
+        self._connector = of.connector
+        self._calls = Calls(ctx, of)
+        self._lease = lease
+        self._records = Records(of.connector)
+        self._pages = INGESTION_PAGES.labels(of.source.connector)
+
+    def go(self, state: State) -> State:
+        """Go on from *state* to the end of the run. Raises whatever a run waits for or fails by."""
+        while state.stage == "reading":
+            state = self._read(state)
+        if state.stage == "clearing":
+            state = self._clear(state)
+            if state.stage == "reading":
+                return self.go(state)
+        return self._end(state)
+
+    def result(self, state: State) -> IngestionResult:
+        """Return what is told of a run that has ended."""
+        return IngestionResult(
+            source_id=self._job.source_id,
+            mode=self._job.mode,
+            pages=state.pages,
+            passes=state.now_on.number,
+            **asdict(state.tally),
+            kept_because=state.kept_because,
+            shape_changes=[dict(one) for one in state.shape_changes],
+            refused_records=f"/v1/ingestion-logs/{self._ctx.job_id}/refused-records",
+        )
+
+    def _read(self, state: State) -> State:
+        since = datetime.fromisoformat(state.since) if state.since is not None else None
+        asked = self._connector.first(since) if state.url is None else self._connector.following(state.url)
+        page, at = self._ask(asked, state)
+        turning.check(page)
+        found = self._records.sort(page.records, state.tally.read + 1)
+        turned = turning.Turned(asked.url, page, at or self._ctx.services.clock.now(), found.incoming)
+        is_full = self._job.mode == "full"
+        after = turning.after(state, turned, is_stable=self._connector.is_stable, is_full=is_full)
+        observed = _copied(state.shape)
+        for record in page.records[:1]:
+            shape.observe(observed, record)
+        after = self._until_written(lambda: self._write(state, after, found, observed))
+        self._pages.inc()
+        return after
+
+    def _ask(self, asked: Asked, state: State) -> tuple[Page, datetime | None]:
+        try:
+            return self._calls.ask(asked)
+        except HostIll as error:
+            self._failed(state, error)
+
+    def _failed(self, state: State, error: HostIll) -> NoReturn:
+        """Wait for another try of the same page, with full jitter; too many in a row end the job."""
+        failures = state.failures + 1
+        if failures >= FAILURES_MAX:
+            raise JobFailed(
+                f"{error.detail} That was try {failures} of the same page.", code=error.code
+            ) from error
+        self._ctx.log.info("ingestion.page_failed", failures=failures, code=error.code)
+        self._ctx.checkpoint(replace(state, failures=failures).checkpoint())
+        ceiling_s = min(_BACKOFF_MOST_S, _BACKOFF_FIRST_S * 2**failures)
+        raise Defer(random.uniform(0, ceiling_s), "source_ill") from error  # noqa: S311 (no secret)
+
+    def _write(self, before: State, after: State, found: Sorted, observed: Shape) -> State:
+        """Write a page and the checkpoint after it; returns the state that this is."""
+        ctx, now = self._ctx, self._ctx.services.clock.now()
+
+        def make(one: Incoming) -> Ticket | Refusal:
+            shape.observe(observed, one.raw[1])
+            return self._records.make(one)
+
+        source_id = self._source.source_id
+        synced = plan(
+            ctx.scope, source_id=source_id, incoming=found.incoming, make=make, job_id=ctx.job_id, now=now
+        )
+        gone = self._plan_gone(found.gone, now)
+        refusals = [*found.refusals, *synced.refusals] if before.now_on.number == 1 else []
+        refused = refused_documents(refusals[: REFUSED_KEPT_MAX - before.refused_kept], ctx.job_id)
+        tally = _tally(synced, gone, len(refusals), is_first=before.now_on.number == 1)
+        after = replace(
+            after,
+            tally=before.tally + tally,
+            shape=observed,
+            refused_kept=before.refused_kept + len(refused),
+        )
+
+        def work(scope: OrgScope) -> None:
+            ctx.services.runs.demand_mine(scope, source_id, ctx.job_id)
+            synced.write(scope)
+            gone.write(scope)
+            if refused:
+                scope[REFUSED_ROWS].insert_many(refused)
+            if self._job.mode == "full":
+                seen.note(scope, ctx.job_id, [one.natural_key for one in found.incoming], now)
+            logs.note(scope, ctx.job_id, figures(after))
+
+        self._commit(work, after)
+        return after
+
+    def _clear(self, state: State) -> State:
+        """Delete what no page showed, in steps; or read the pages again, if a record may have moved past us."""
+        with Fingerprints() as known:
+            count = vanished.load(self._ctx.scope, self._ctx.job_id, known)
+            if why := self._kept_because(state, count):
+                return replace(state, stage="ending", kept_because=why)
+            started_at = datetime.fromisoformat(state.started_at)
+            steps = vanished.unseen(
+                self._ctx.scope, self._source.source_id, known, after=state.cleared_to, before=started_at
+            )
+            for key, missing in steps:
+                if missing and self._may_have_moved(state):
+                    return self._checkpointed(state.read_again)
+                state = self._until_written(self._deletion(state, key, missing))
+        return replace(state, stage="ending")
+
+    def _kept_because(self, state: State, seen_keys: int) -> str | None:
+        """Return why a run that has read every page deletes nothing, whatever it did not see."""
+        if not self._connector.lists_all:
+            return "The source does not list all that it has."
+        if seen_keys == 0:
+            return "The source showed no records at all."
+        total, shown = state.now_on.total, state.now_on.records
+        if total is not None and total > shown:
+            return f"The source says that it has {total} records, and showed {shown}."
+        return None
+
+    def _may_have_moved(self, state: State) -> bool:
+        return not self._connector.is_stable and state.now_on.pages > 1 and state.now_on.number == 1
+
+    def _deletion(self, state: State, key: str, missing: vanished.Keys) -> Callable[[], State]:
+        def delete() -> State:
+            gone = self._plan_gone(missing, self._ctx.services.clock.now())
+            tally = Tally(deleted=gone.counts.deleted)
+            after = replace(state, tally=state.tally + tally, cleared_to=key)
+
+            def work(scope: OrgScope) -> None:
+                gone.write(scope)
+                logs.note(scope, self._ctx.job_id, figures(after))
+
+            self._commit(work, after)
+            return after
+
+        return delete
+
+    def _end(self, state: State) -> State:
+        """Forget what was only for this run, and say once how far it has got."""
+        ctx = self._ctx
+        while self._job.mode == "full" and ctx.write(lambda scope: seen.forget(scope, ctx.job_id)):
+            pass
+        services, now = ctx.services, ctx.services.clock.now()
+        source_id = self._source.source_id
+        known = services.runs.state(ctx.scope, source_id)
+        changes = [asdict(one) for one in shape.compare(known.shape or {}, state.shape)]
+        after = replace(state, stage="ended", shape={}, shape_changes=changes)
+        mark = turning.watermark(state.newest, now) or known.watermark
+        left = shape.merged(known.shape or {}, state.shape)
+
+        def work(scope: OrgScope) -> None:
+            services.runs.finish(scope, source_id, ctx.job_id, watermark=mark, shape=left)
+            logs.end(scope, ctx.job_id, "succeeded", now, figures(after), shape_changes=changes)
+
+        self._commit(work, after)
+        return after
+
+    def _plan_gone(self, keys: vanished.Keys, now: datetime) -> Plan:
+        kept_for = timedelta(days=self._ctx.services.settings.deleted_tickets_kept_days)
+        source_id = self._source.source_id
+        return plan_gone(
+            self._ctx.scope, source_id=source_id, keys=keys, job_id=self._ctx.job_id, now=now, kept_for=kept_for
+        )
+
+    def _until_written(self, attempt: Callable[[], State]) -> State:
+        """Plan and write again while others change the same tickets, a bounded number of times."""
+        for _ in range(_TRIES):
+            try:
+                return attempt()
+            except Overtaken:
+                continue
+        raise Unavailable("Others keep changing the same tickets.")
+
+    def _checkpointed(self, state: State) -> State:
+        self._commit(lambda _scope: None, state)
+        return state
+
+    def _commit(self, work: Callable[[OrgScope], None], after: State) -> None:
+        total = after.now_on.total if after.now_on.number == 1 else None
+        done = after.tally.read
+        self._ctx.write(
+            work,
+            under=self._lease,
+            checkpoint=after.checkpoint(),
+            done=done,
+            total=total if total is not None and total >= done else None,
+            stage=after.stage if after.now_on.number == 1 else f"{after.stage}, pass {after.now_on.number}",
+        )
+
+
+def figures(state: State) -> dict[str, int]:
+    """Return what the log tells of a run that stands there."""
+    counts = asdict(state.tally)
+    del counts["read"]
+    return {**counts, "pages": state.pages, "waits": state.waits}
+
+
+def _tally(synced: Plan, gone: Plan, errors: int, *, is_first: bool) -> Tally:
+    """Count a page; of one that is read again only what is different from before."""
+    counts = synced.counts
+    changed = counts.new + counts.updated + counts.returned
+    for outcome in ("new", "updated", "unchanged", "returned"):
+        INGESTION_TICKETS.labels(outcome).inc(getattr(counts, outcome))
+    found = Tally(new=counts.new, updated=counts.updated, returned=counts.returned, deleted=gone.counts.deleted)
+    if not is_first:
+        return replace(found, read=changed)
+    same = counts.unchanged + counts.repeated
+    return replace(
+        found,
+        read=changed + same + errors,
+        unchanged=counts.unchanged,
+        repeated=counts.repeated,
+        errors=errors,
+    )
+
+
+def _copied(known: Shape) -> Shape:
+    return {name: {"types": [*one["types"]], "always": one["always"]} for name, one in known.items()}

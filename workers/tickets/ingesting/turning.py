@@ -1,0 +1,100 @@
+"""From one page to the next: how a run goes on, when its pages are read again, and what ends it. Pure."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from common.clock import rfc3339
+from common.connectors.connector import Page
+from common.errors import JobFailed
+from common.tickets.sync import Incoming
+from workers.tickets.ingesting.state import Pass, Stage, State
+
+PAGES_MAX = 100_000
+EMPTY_PAGES_MAX = 10
+RECORDS_OF_A_PAGE_MAX = 10_000
+URL_MAX_CHARS = 8_192
+ENDLESS, REPEATS, TOO_LARGE = "source-endless", "source-repeats", "page-too-large"
+
+
+@dataclass(frozen=True)
+class Turned:
+    """A page that was read: where it was, what it held by the source's clock, and who was on it."""
+
+    url: str
+    page: Page
+    at: datetime
+    incoming: Sequence[Incoming]
+
+
+def check(page: Page) -> None:
+    """Raise `JobFailed` for a page that is more than is taken at once."""
+    if len(page.records) > RECORDS_OF_A_PAGE_MAX:
+        raise JobFailed(
+            f"The source sent a page of {len(page.records)} records; at most {RECORDS_OF_A_PAGE_MAX} are taken.",
+            code=TOO_LARGE,
+        )
+    if page.next is not None and len(page.next) > URL_MAX_CHARS:
+        raise JobFailed("The source names a next page whose address is too long.", code=TOO_LARGE)
+
+
+def after(state: State, turned: Turned, *, is_stable: bool, is_full: bool) -> State:
+    """Return the state after the page, but for what became of its records.
+
+    Raises `JobFailed` if the source would go on for ever: a page or an address that comes again, empty pages that
+    each name a next one, more pages than are read.
+    """
+    newest_here = max((one.changed_at for one in turned.incoming if one.changed_at), default=None)
+    changed = rfc3339(newest_here) if newest_here is not None else None
+    now_on = _pass_after(state.now_on, turned, changed)
+    newest = max(filter(None, (state.newest, changed)), default=None)
+    on = replace(state, pages=state.pages + 1, failures=0, newest=newest, url=turned.page.next, now_on=now_on)
+    if turned.page.next is not None:
+        return on
+    if not is_stable and on.may_have_missed:
+        return on.read_again
+    stage: Stage = "clearing" if is_full else "ending"
+    return replace(on, stage=stage)
+
+
+def watermark(newest: str | None, now: datetime) -> str | None:
+    """Return from when on the next run asks: what the source dates later than *now* moves it no further."""
+    return min(newest, rfc3339(now)) if newest is not None else None
+
+
+def since(mark: str | None, overlap: timedelta) -> datetime | None:
+    """Return what an incremental run asks from: *overlap* before the mark, for what the source wrote down late."""
+    return datetime.fromisoformat(mark) - overlap if mark is not None else None
+
+
+def _pass_after(was: Pass, turned: Turned, changed: str | None) -> Pass:
+    page = turned.page
+    content = "\n".join(f"{one.natural_key} {one.content_hash}" for one in turned.incoming).encode()
+    place = turned.url.encode()
+    if was.places.is_back(place):
+        raise JobFailed("The source's pages lead back to one that was read already.", code=REPEATS)
+    if turned.incoming and page.next is not None and was.contents.is_back(content):
+        raise JobFailed("The source sends the same page again and again.", code=REPEATS)
+    began_at = was.began_at or rfc3339(turned.at)
+    moved = changed is not None and changed >= began_at
+    known = was.total is not None and page.total is not None
+    now_on = replace(
+        was,
+        pages=was.pages + 1,
+        empty=0 if page.records or page.passed_over else was.empty + 1,
+        began_at=began_at,
+        total=page.total if page.total is not None else was.total,
+        records=was.records + len(page.records) + page.passed_over,
+        has_moved=was.has_moved or moved or (known and page.total != was.total),
+        places=was.places.on(place),
+        contents=was.contents.on(content) if turned.incoming else was.contents,
+    )
+    return _bounded(now_on, has_next=page.next is not None)
+
+
+def _bounded(now_on: Pass, *, has_next: bool) -> Pass:
+    if has_next and now_on.empty >= EMPTY_PAGES_MAX:
+        raise JobFailed(f"The source sent {now_on.empty} empty pages, each with a next one.", code=ENDLESS)
+    if has_next and now_on.pages >= PAGES_MAX:
+        raise JobFailed(f"The source has more than {PAGES_MAX} pages.", code=ENDLESS)
+    return now_on
