@@ -1,122 +1,155 @@
-"""Tickets: looking at them."""
+"""Tickets: listed and searched, and made, changed, deleted and restored by hand."""
 
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 import marshmallow as ma
 from flask import Response
-from pymongo import DESCENDING
 
 from common.clock import rfc3339
-from common.errors import NotFound
-from common.tickets.collections import TICKETS
+from common.errors import Fault, Invalid
+from common.jobs.idempotency import Answer
+from common.tickets import selection
+from common.tickets.asked import read_fields
+from common.tickets.fields import Unfit
+from common.tickets.selection import Place, Selection
 from common.tickets.ticket import STATUSES, public
-from web.contract import paging, replies
+from common.tickets.words import SOUGHT_MAX_CHARS
+from web.contract import idempotency, openapi, paging, preconditions, replies
 from web.contract.authentication import caller, requires
+from web.contract.idempotency import once
 from web.contract.instants import Instant
 from web.contract.json_bodies import Blueprint
 from web.contract.paging import PageQuery
 from web.contract.services import services
-from web.contract.shapes import Shape, instant, links, page_of
+from web.ticket_bodies import NewTicket, TicketChange
+from web.ticket_document import (
+    EXAMPLE,
+    PAGE_EXAMPLE,
+    SENTIMENTS,
+    URGENCIES,
+    TicketPage,
+    TicketSchema,
+    revision,
+    version,
+)
 from web.ticket_import_form import SOURCE_MAX_CHARS
 
 blueprint = Blueprint("tickets", __name__, tag="Tickets", scope="tickets")
-
-
-class TicketSchema(Shape):
-    """A ticket."""
-
-    id = ma.fields.String()
-    source_id = ma.fields.String()
-    external_id = ma.fields.String(allow_none=True)
-    customer_id = ma.fields.String(allow_none=True)
-    channel = ma.fields.String(allow_none=True)
-    subject = ma.fields.String(allow_none=True)
-    message = ma.fields.String()
-    status = ma.fields.String(validate=ma.validate.OneOf(STATUSES))
-    tags = ma.fields.List(ma.fields.String())
-    attributes = ma.fields.Dict(metadata={"description": "the columns that nothing maps"})
-    urgency = ma.fields.String(allow_none=True, metadata={"description": "null until it is computed"})
-    sentiment = ma.fields.String(allow_none=True, metadata={"description": "null until it is computed"})
-    requires_action = ma.fields.Boolean(allow_none=True, metadata={"description": "null until it is computed"})
-    classifier = ma.fields.String(allow_none=True)
-    created_at = instant()
-    updated_at = instant()
-    deleted_at = instant(allow_none=True)
-    links = links()
-
-
-TicketPage = page_of(TicketSchema, "TicketPage")
-
-EXAMPLE: dict[str, Any] = {
-    "id": "01920f3c-9b5f-7d2e-8c8b-3a7e6f5d4c3b",
-    "source_id": "helpdesk",
-    "external_id": "4711",
-    "customer_id": "c-9",
-    "channel": "email",
-    "subject": "Where is my order?",
-    "message": "I ordered a fortnight ago and have heard nothing since.",
-    "status": "open",
-    "tags": ["delivery"],
-    "attributes": {"order": "A-1001"},
-    "urgency": None,
-    "sentiment": None,
-    "requires_action": None,
-    "classifier": None,
-    "created_at": "2026-01-31T09:30:00.000Z",
-    "updated_at": "2026-01-31T09:30:00.000Z",
-    "deleted_at": None,
-    "links": {"self": "/v1/tickets/01920f3c-9b5f-7d2e-8c8b-3a7e6f5d4c3b"},
-}
+_FLAG: dict[str, Any] = {"truthy": {"true"}, "falsy": {"false"}}
 
 
 class TicketsQuery(PageQuery):
     """Which tickets to list; `from` and `to` bound `created_at`, the second not included."""
 
     status = ma.fields.String(load_default=None, validate=ma.validate.OneOf(STATUSES))
+    urgency = ma.fields.String(load_default=None, validate=ma.validate.OneOf(URGENCIES))
+    sentiment = ma.fields.String(load_default=None, validate=ma.validate.OneOf(SENTIMENTS))
+    requires_action = ma.fields.Boolean(load_default=None, **_FLAG)
     source_id = ma.fields.String(load_default=None, validate=ma.validate.Length(1, SOURCE_MAX_CHARS))
+    q = ma.fields.String(
+        load_default=None,
+        validate=ma.validate.Length(1, SOUGHT_MAX_CHARS),
+        metadata={
+            "description": "words that subject and message together have, one of them at least as a whole word, "
+            'whatever their case and accents; in double quotes "as they stand"',
+            "example": "order delivery",
+        },
+    )
     since = Instant(load_default=None, data_key="from", metadata={"description": "made at or after"})
     until = Instant(load_default=None, data_key="to", metadata={"description": "made before"})
+    deleted = ma.fields.Boolean(
+        load_default=False,
+        **_FLAG,
+        metadata={"description": "true: those that are deleted and can be restored, the last deleted first"},
+    )
 
 
 @blueprint.route("/v1/tickets", methods=["GET"])
 @requires("admin", "member")
 @blueprint.arguments(TicketsQuery, location="query")
-@blueprint.response(200, TicketPage, example={"items": [EXAMPLE], "next_cursor": None})
+@blueprint.response(200, TicketPage, example=PAGE_EXAMPLE)
 def list_tickets(query: dict[str, Any]) -> Response:
-    """List the organization's tickets, newest first."""
+    """List the organization's tickets, the newest first."""
     who = caller()
-    tickets = services().scope(who.org_id)[TICKETS]
-    where = _filter(query)
-    after = paging.position(who, query, _read_place)
-    if after is not None:
-        at, ticket_id = after
-        where["$or"] = [{"created_at": {"$lt": at}}, {"created_at": at, "_id": {"$lt": ticket_id}}]
-    newest = [("created_at", DESCENDING), ("_id", DESCENDING)]
-    found = list(tickets.find(where, sort=newest, limit=query["limit"] + 1))
-    return paging.page(who, query, found, dump=public, place=lambda one: [rfc3339(one["created_at"]), one["_id"]])
+    names = ("status", "urgency", "sentiment", "requires_action", "source_id", "since", "until", "deleted")
+    asked = Selection(words=query["q"], **{name: query[name] for name in names})
+    before = paging.position(who, query, _read_place)
+    try:
+        found = selection.page(services().scope(who.org_id), asked, before=before, limit=query["limit"] + 1)
+    except Unfit as unfit:
+        raise Invalid("Nothing can be looked up like this.", [Fault(str(unfit), "q", "parameter")]) from unfit
+    field = asked.order[0][0]
+    return paging.page(who, query, found, dump=public, place=lambda one: [rfc3339(one[field]), one["_id"]])
+
+
+@blueprint.route("/v1/tickets", methods=["POST"])
+@requires("admin", "member")
+@blueprint.arguments(NewTicket)
+@blueprint.response(201, TicketSchema, example=EXAMPLE | {"source_id": "manual"})
+@blueprint.doc(parameters=[idempotency.PARAMETER], responses=openapi.errors("conflict"))
+def add_ticket(asked: dict[str, Any]) -> Response:
+    """Make a ticket by hand; it is classified at once, but for what is given."""
+    who = caller()
+    used = once("tickets.add", scope=who.org_id, request_parts=asked, answer=_made)
+    answer = _made(services().tickets.create(who, read_fields(asked), once=used))
+    return replies.one(answer.body, status=answer.status, headers=answer.headers)
 
 
 @blueprint.route("/v1/tickets/<id:ticket_id>", methods=["GET"])
 @requires("admin", "member")
 @blueprint.response(200, TicketSchema, example=EXAMPLE)
 def get_ticket(ticket_id: str) -> Response:
-    """Show a ticket."""
-    found = services().scope(caller().org_id)[TICKETS].find_one({"_id": ticket_id})
-    if found is None:
-        raise NotFound("There is no such ticket.")
-    return replies.one(public(found))
+    """Show a ticket, also a deleted one until it expires."""
+    return _shown(services().tickets.get(caller().org_id, ticket_id))
 
 
-def _filter(query: Mapping[str, Any]) -> dict[str, Any]:
-    where: dict[str, Any] = {"deleted_at": None}
-    where |= {name: query[name] for name in ("status", "source_id") if query[name] is not None}
-    bounds = {"$gte": query["since"], "$lt": query["until"]}
-    bounds = {operator: at for operator, at in bounds.items() if at is not None}
-    return where | ({"created_at": bounds} if bounds else {})
+@blueprint.route("/v1/tickets/<id:ticket_id>", methods=["PATCH"])
+@requires("admin", "member")
+@blueprint.arguments(TicketChange)
+@blueprint.response(200, TicketSchema, example=EXAMPLE)
+@blueprint.doc(parameters=[preconditions.TAKEN], responses=openapi.errors("conflict", "precondition-failed"))
+def change_ticket(asked: dict[str, Any], ticket_id: str) -> Response:
+    """Change a ticket by hand. It is classified anew where its words change, but for what is set by hand."""
+    fields = read_fields(asked)
+    meant = _revision_meant(ticket_id)
+    return _shown(services().tickets.change(caller(), ticket_id, fields, revision=meant))
 
 
-def _read_place(place: Any) -> tuple[datetime, str]:
+@blueprint.route("/v1/tickets/<id:ticket_id>", methods=["DELETE"])
+@requires("admin", "member")
+@blueprint.response(204, description="It is deleted, and can be restored until it expires")
+@blueprint.doc(parameters=[preconditions.TAKEN], responses=openapi.errors("precondition-failed"))
+def delete_ticket(ticket_id: str) -> Response:
+    """Delete a ticket: lists leave it out from now on, and its source does not bring it back."""
+    services().tickets.delete(caller(), ticket_id, revision=_revision_meant(ticket_id))
+    return Response(status=204)
+
+
+@blueprint.route("/v1/tickets/<id:ticket_id>/restore", methods=["POST"])
+@requires("admin", "member")
+@blueprint.response(200, TicketSchema, example=EXAMPLE)
+@blueprint.doc(parameters=[preconditions.TAKEN], responses=openapi.errors("conflict", "precondition-failed"))
+def restore_ticket(ticket_id: str) -> Response:
+    """Restore a deleted ticket. A full run deletes it again if its source has no such record."""
+    return _shown(services().tickets.restore(caller(), ticket_id, revision=_revision_meant(ticket_id)))
+
+
+def _revision_meant(ticket_id: str) -> int | None:
+    """Return the revision that the caller's change is for, or `None` for whichever it is."""
+    stored = services().tickets.get(caller().org_id, ticket_id)
+    return revision(stored) if preconditions.matches(version(stored)) else None
+
+
+def _made(stored: dict[str, Any]) -> Answer:
+    shown = public(stored)
+    return Answer(201, shown, {"Location": shown["links"]["self"], "ETag": f'"{version(stored)}"'})
+
+
+def _shown(stored: dict[str, Any]) -> Response:
+    return replies.one(public(stored), version=version(stored))
+
+
+def _read_place(place: Any) -> Place:
     at, ticket_id = place
-    return datetime.fromisoformat(at).astimezone(UTC), paging.read_id(ticket_id)
+    return Place(datetime.fromisoformat(at).astimezone(UTC), paging.read_id(ticket_id))

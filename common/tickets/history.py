@@ -18,7 +18,7 @@ Changes = Mapping[str, tuple[Any, Any]]
 _ATTRIBUTE = "attributes."
 _TRACKED = (
     "external_id", "customer_id", "channel", "subject", "message", "status", "tags",
-    "urgency", "sentiment", "requires_action", "created_at",
+    "urgency", "sentiment", "requires_action", "overridden", "created_at",
 )  # fmt: skip
 
 

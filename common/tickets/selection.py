@@ -1,4 +1,4 @@
-"""Which tickets are asked for, and in which order: live ones the newest first, deleted ones as they were deleted."""
+"""Which tickets are asked for, and in which order: the newest first, and of deleted ones the last deleted."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -67,9 +67,7 @@ def page(scope: OrgScope, asked: Selection, *, before: Place | None, limit: int)
     Raises `Unavailable` if that takes longer than five seconds, and like `sought`.
     """
     try:
-        return list(
-            scope[TICKETS].find(asked.where(before), sort=asked.order, limit=limit, max_time_ms=SEARCH_MS)
-        )
+        return list(scope[TICKETS].find(asked.where(before), sort=asked.order, limit=limit, max_time_ms=SEARCH_MS))
     except ExecutionTimeout as error:
         raise Unavailable(
             "So many tickets can't be searched in time. Leave out of q what is in most of them, or ask for a "
