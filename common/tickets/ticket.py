@@ -24,7 +24,7 @@ _SHOWN_AS_THEY_ARE = (
     "source_id", "external_id", "customer_id", "channel", "subject", "message", "status", "tags",
     "urgency", "sentiment", "requires_action", "classifier",
 )  # fmt: skip
-_INSTANTS = ("created_at", "updated_at", "deleted_at")
+_INSTANTS = ("created_at", "updated_at", "deleted_at", "expires_at")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ def ticket(fields: Mapping[str, Any]) -> Ticket:
 
 
 def document(row: Ticket, *, source_id: str, now: datetime) -> dict[str, Any]:
-    """Return the whole document of a new ticket; what no row says and nothing has computed yet is null."""
+    """Return the whole document of a new ticket; what no row says and nothing has computed is null."""
     return {
         "_id": new_id(),
         "source_id": source_id,
@@ -70,9 +70,11 @@ def document(row: Ticket, *, source_id: str, now: datetime) -> dict[str, Any]:
         "sentiment": None,
         "requires_action": None,
         "classifier": None,
+        "attributes": {},
         "created_at": now,
         "updated_at": now,
         "deleted_at": None,
+        "revision": 0,
         **row.fields,
     }
 
@@ -82,8 +84,10 @@ def public(stored: Mapping[str, Any]) -> dict[str, Any]:
     shown: dict[str, Any] = {"id": stored["_id"]}
     for name in _SHOWN_AS_THEY_ARE:
         shown[name] = stored[name]
+    shown["overridden"] = stored.get("overridden") or []
     shown["attributes"] = from_stored(stored["attributes"])
     for name in _INSTANTS:
-        shown[name] = rfc3339(stored[name]) if stored[name] else None
-    shown["links"] = {"self": f"/v1/tickets/{stored['_id']}"}
+        shown[name] = rfc3339(stored[name]) if stored.get(name) else None
+    here = f"/v1/tickets/{stored['_id']}"
+    shown["links"] = {"self": here, "history": f"{here}/history"}
     return shown

@@ -14,21 +14,17 @@ from itertools import islice
 from typing import BinaryIO
 
 from common.errors import JobFailed, NotFound, Unavailable
-from common.tickets.batches import (
-    Overtaken,
-    decide,
-    find_stored,
-    in_batches,
-    new_documents,
-    refused_documents,
-    write,
-)
+from common.tenancy.scope import OrgScope
+from common.tickets import tombstones
+from common.tickets.batches import decide, in_batches, refused_documents
+from common.tickets.collections import REFUSED_ROWS
 from common.tickets.columns import Columns
 from common.tickets.counts import REFUSED_KEPT_MAX, Counts, ImportResult, ImportState, result
 from common.tickets.fingerprints import Fingerprints, fingerprint
 from common.tickets.import_file import ImportFile
 from common.tickets.reading.rows import Refusal
 from common.tickets.reading.source import Form, detect_form, read_header, read_rows
+from common.tickets.sync import Overtaken, Plan, look_up, plan_rows
 from common.tickets.ticket import DEFAULT_SOURCE, Ticket
 from workers.context import Context
 from workers.runner import handles
@@ -128,19 +124,38 @@ class _Writer:
         raise Unavailable("Other imports keep changing the same tickets.")
 
     def _try(self, tickets: list[Ticket], refusals: list[Refusal], state: ImportState) -> ImportState:
-        now = self.ctx.services.clock.now()
-        stored = find_stored(self.ctx.scope, self.source_id, tickets)
-        seen = self.seen.among(fingerprint(ticket) for ticket in tickets if ticket.natural_key in stored)
-        decision = decide(tickets, stored, seen)
-        documents = new_documents(decision, source_id=self.source_id, now=now)
+        counts, plan = self._plan(tickets)
         refused = refused_documents(refusals[: REFUSED_KEPT_MAX - state.counts.refused_kept], self.ctx.job_id)
-        counts = Counts(rows=len(refusals), refused=len(refusals), refused_kept=len(refused))
-        after = replace(state, counts=state.counts + decision.counts + counts)
+        counts += Counts(rows=len(refusals), refused=len(refusals), refused_kept=len(refused))
+        after = replace(state, counts=state.counts + counts)
+
+        def write(scope: OrgScope) -> None:
+            plan.write(scope)
+            if refused:
+                scope[REFUSED_ROWS].insert_many(refused)
+
         self.ctx.write(
-            lambda scope: write(scope, decision, documents, refused, now=now),
-            checkpoint=after.checkpoint(),
-            done=after.counts.rows,
-            total=after.total,
-            stage="reading",
+            write, checkpoint=after.checkpoint(), done=after.counts.rows, total=after.total, stage="reading"
         )
         return after
+
+    def _plan(self, tickets: list[Ticket]) -> tuple[Counts, Plan]:
+        """Return what became of *tickets* one after the other, and what that comes to."""
+        scope, keys = self.ctx.scope, {ticket.natural_key for ticket in tickets}
+        known = look_up(scope, self.source_id, keys)
+        stones = tombstones.find(scope, self.source_id, keys - known.keys())
+        gone = {key for key, stone in stones.items() if stone.is_by_hand}
+        there = [ticket for ticket in tickets if ticket.natural_key not in gone]
+        seen = self.seen.among(fingerprint(ticket) for ticket in there if ticket.natural_key in known)
+        decision = decide(there, known, seen)
+        plan = plan_rows(
+            scope,
+            decision.rows,
+            known,
+            stones,
+            source_id=self.source_id,
+            job_id=self.ctx.job_id,
+            now=self.ctx.services.clock.now(),
+        )
+        left_out = len(tickets) - len(there)
+        return decision.counts + Counts(rows=left_out, unchanged=left_out), plan

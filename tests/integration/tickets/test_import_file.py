@@ -9,6 +9,7 @@ import pytest
 
 from common.storage.folder import FolderBlobStore
 from common.tickets.batches import BATCH_ROWS
+from common.tickets.classifying.classifier import VERSION
 from common.tickets.collections import REFUSED_ROWS, TICKETS
 from common.tickets.counts import REFUSED_KEPT_MAX
 from workers.context import Context
@@ -51,10 +52,10 @@ def test_rows_become_tickets_with_all_their_fields(importer: Any) -> None:
         "status": "pending",
         "tags": ["a", "b"],
         "attributes": {"plan": "gold"},
-        "urgency": None,
-        "sentiment": None,
-        "requires_action": None,
-        "classifier": None,
+        "urgency": "low",
+        "sentiment": "neutral",
+        "requires_action": False,
+        "classifier": VERSION,
         "created_at": "2026-01-31T08:30:00.000Z",
         "deleted_at": None,
     }

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.tickets.batches import BATCH_BYTES, BATCH_ROWS, Decision, Stored, decide, in_batches
+from common.tickets.batches import BATCH_BYTES, BATCH_ROWS, Decision, decide, in_batches
 from common.tickets.counts import Counts
 from common.tickets.fingerprints import Fingerprints, fingerprint
 from common.tickets.reading.rows import Refusal
@@ -50,15 +50,11 @@ class Table:
 
     def take(self, batch: list[Ticket]) -> Decision:
         keys = {one.natural_key for one in batch}
-        stored = {key: Stored(key, content) for key, content in self.table.items() if key in keys}
-        relevant = {fingerprint(one) for one in batch if one.natural_key in stored} & self.seen
-        decision = decide(batch, stored, relevant)
-        assert not {one.natural_key for one in decision.new} & self.table.keys()
-        for one in decision.new:
-            self.table[one.natural_key] = one.content_hash
-        for before, one in decision.changed:
-            assert self.table[one.natural_key] == before.content_hash
-            self.table[one.natural_key] = one.content_hash
+        known = {key: content for key, content in self.table.items() if key in keys}
+        relevant = {fingerprint(one) for one in batch if one.natural_key in known} & self.seen
+        decision = decide(batch, known, relevant)
+        assert len({one.natural_key for one in decision.rows}) == len(decision.rows)
+        self.table |= {one.natural_key: one.content_hash for one in decision.rows}
         self.seen |= {fingerprint(one) for one in batch}
         self.counts += decision.counts
         return decision
@@ -88,8 +84,8 @@ def test_the_last_row_of_a_key_wins_and_a_field_it_has_not_stays() -> None:
 
     decision = decide([first, row("a", "2")], {}, set())
 
-    assert [one.fields["message"] for one in decision.new] == ["2"]
-    assert [one.fields["subject"] for one in decision.new] == ["s"]
+    assert [one.fields["message"] for one in decision.rows] == ["2"]
+    assert [one.fields["subject"] for one in decision.rows] == ["s"]
 
 
 def test_a_b_a_ends_as_a() -> None:
