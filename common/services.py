@@ -66,6 +66,7 @@ from common.tenancy.registry import Registry
 from common.tenancy.remembered import Remembered
 from common.tenancy.scope import OrgScope
 from common.tenancy.tiers import Tiers
+from common.tickets.by_hand import TicketsByHand
 
 SHARED_TIMEOUT_S = 0.5
 """How long a limiter, lock or breaker may take to answer; a request waits for it."""
@@ -208,6 +209,12 @@ class Services:
     def room_members(self) -> Members:
         """Return who is in those rooms."""
         return Members(self.scope, self.clock)
+
+    @functools.cached_property
+    def tickets(self) -> TicketsByHand:
+        """Return what makes and changes tickets by hand."""
+        kept_for = timedelta(days=self.settings.deleted_tickets_kept_days)
+        return TicketsByHand(self.control, self.scope, self.clock, kept_for=kept_for)
 
     @functools.cached_property
     def indexes(self) -> Indexes:
