@@ -83,7 +83,8 @@ def _urgency(words: Sequence[str], text: str, sentiment: SentimentClass) -> Urge
     rules = _RULES.urgency
     reach = _RULES.negation.reach_of_urgency_words
     found = {hit.phrase: hit.weight for hit in _RULES.pressures.hits(words) if not _is_negated(words, hit, reach)}
-    points = sum(found.values())
+    minor = min(rules.minor_max, sum(weight == 1 for weight in found.values()))
+    points = minor + sum(weight for weight in found.values() if weight != 1)
     if sentiment != "positive":
         points += _loudness(words, text)
     if points >= rules.high_from:

@@ -5,6 +5,7 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import product
+from math import prod
 from pathlib import Path
 from typing import Annotated, Self
 
@@ -23,6 +24,8 @@ _BRACES = re.compile(r"\{([^{}]+)\}")
 Weight = Annotated[int, Field(ge=-3, le=3)]
 Points = Annotated[int, Field(ge=-3, le=3)]
 Factor = Annotated[float, Field(ge=-2, le=2)]
+GroupName = Annotated[str, Field(pattern=r"^[A-Z_]+$")]
+"""Capitals, so that no word of a phrase is taken for one."""
 Version = Annotated[str, Field(pattern=r"^rules-[1-9][0-9]{0,5}$")]
 
 
@@ -56,6 +59,7 @@ class Urgency(_Part):
 
     medium_from: int = Field(ge=1, le=10)
     high_from: int = Field(ge=2, le=10)
+    minor_max: int = Field(ge=1, le=10)
     shouting: Points
     shouted_words_min: int = Field(ge=1)
     shouted_share_min: float = Field(gt=0, le=1)
@@ -82,7 +86,7 @@ class Action(_Part):
 class _File(_Part):
     version: Version
     examined_max_chars: int = Field(ge=100, le=100_000)
-    groups: Mapping[str, list[str]]
+    groups: Mapping[GroupName, list[str]]
     same: Mapping[str, list[str]]
     negation: Negation
     degrees: Mapping[Factor, list[str]]
@@ -148,13 +152,16 @@ def _weights(
 
 
 def _written_out(entry: str, groups: Mapping[str, list[str]]) -> list[str]:
-    """Replace each `{group}` and each `{one|another}` by every one of its alternatives."""
+    """Replace each `{one|another|GROUP}` by every one of its alternatives."""
     parts = _BRACES.split(entry)
-    choices = [groups.get(part) or part.split("|") if number % 2 else [part] for number, part in enumerate(parts)]
-    found = [" ".join("".join(chosen).split()) for chosen in product(*choices)]
-    if len(found) > ALTERNATIVES_MAX:
+    choices = [_choices(part, groups) if number % 2 else [part] for number, part in enumerate(parts)]
+    if prod(map(len, choices)) > ALTERNATIVES_MAX:
         raise ValueError(f"{entry!r} stands for more than {ALTERNATIVES_MAX} phrases")
-    return found
+    return ["".join(chosen) for chosen in product(*choices)]
+
+
+def _choices(braces: str, groups: Mapping[str, list[str]]) -> list[str]:
+    return [one for part in braces.split("|") for one in groups.get(part, [part])]
 
 
 def _phrase(text: str, same: Mapping[str, str]) -> Phrase:
