@@ -4,7 +4,6 @@ What stands in `rules.toml` was made for English. A text of another language is 
 urgency, and asks for something if it has a question mark; words that it shares with English count.
 """
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -14,7 +13,6 @@ from common.tickets.classifying.rules import RULES_FILE, read
 from common.tickets.classifying.tokens import BREAKS, EXCLAMATIONS, QUESTIONS, tokens
 
 _RULES = read(RULES_FILE.read_text(encoding="utf-8"))
-_SHOUTED = re.compile(r"\b[A-Z]{2,}\b")
 
 VERSION: str = _RULES.version
 
@@ -41,20 +39,22 @@ def classify(subject: str | None, message: str) -> Classes:
     same = _RULES.same
     words = [same.get(word, word) for word in tokens(text)]
     words.append(END)
-    sentiment = _sentiment(words)
-    urgency = _urgency(words, text, sentiment)
-    return Classes(urgency, sentiment, _requires_action(words, urgency))
+    felt, pressing, asking = _RULES.lexicon.hits(words)
+    sentiment = _sentiment(words, felt)
+    loudness = 0 if sentiment == "positive" else _loudness(words, text)
+    urgency = _urgency(words, pressing, loudness)
+    return Classes(urgency, sentiment, _requires_action(words, asking, urgency))
 
 
-def _sentiment(words: Sequence[str]) -> SentimentClass:
+def _sentiment(words: Sequence[str], hits: Sequence[Hit]) -> SentimentClass:
     """Average what was found with one more word that weighs nothing, so that a lone weak word says little."""
-    rules = _RULES.sentiment
-    hits = list(_RULES.feelings.hits(words))
-    if not hits:
+    weighty = [hit for hit in hits if hit.weight]
+    if not weighty:
         return "neutral"
+    rules = _RULES.sentiment
     turn = _last_turn(words)
-    total = sum(_felt(words, hit) * (rules.factor_before_turn if hit.start < turn else 1) for hit in hits)
-    score = total / (len(hits) + 1)
+    total = sum(_felt(words, hit) * (rules.factor_before_turn if hit.start < turn else 1) for hit in weighty)
+    score = total / (len(weighty) + 1)
     if score <= rules.negative_to:
         return "negative"
     return "positive" if score >= rules.positive_from else "neutral"
@@ -62,7 +62,7 @@ def _sentiment(words: Sequence[str]) -> SentimentClass:
 
 def _felt(words: Sequence[str], hit: Hit) -> float:
     """Return the weight of *hit* with the degree and the negation before it."""
-    weight = hit.weight
+    weight: float = hit.weight
     for word in words[max(hit.free_from, hit.start - _RULES.sentiment.reach_of_degrees_words) : hit.start]:
         weight *= _RULES.degrees.get(word, 1)
     if _is_negated(words, hit, _RULES.negation.reach_of_sentiment_words):
@@ -78,41 +78,41 @@ def _last_turn(words: Sequence[str]) -> int:
     return next(place for place in range(len(words) - 1, -1, -1) if words[place] in turns)
 
 
-def _urgency(words: Sequence[str], text: str, sentiment: SentimentClass) -> UrgencyClass:
-    """Add up the points of what was found, each phrase once; who is glad may shout."""
+def _urgency(words: Sequence[str], hits: Sequence[Hit], loudness: int) -> UrgencyClass:
     rules = _RULES.urgency
-    reach = _RULES.negation.reach_of_urgency_words
-    found = {hit.phrase: hit.weight for hit in _RULES.pressures.hits(words) if not _is_negated(words, hit, reach)}
-    minor = min(rules.minor_max, sum(weight == 1 for weight in found.values()))
-    points = minor + sum(weight for weight in found.values() if weight != 1)
-    if sentiment != "positive":
-        points += _loudness(words, text)
+    weights = _weights(words, hits, _RULES.negation.reach_of_urgency_words)
+    minor = min(rules.minor_max, weights.count(1))
+    points = loudness + minor + sum(weight for weight in weights if weight != 1)
     if points >= rules.high_from:
         return "high"
     return "medium" if points >= rules.medium_from else "low"
 
 
 def _loudness(words: Sequence[str], text: str) -> int:
+    """Return the points for capitals and exclamation marks; who is glad may shout, and is not asked."""
     rules = _RULES.urgency
     points = 0
     if "!" in text and sum(word in EXCLAMATIONS for word in words) >= rules.exclamations_min:
         points += rules.exclaiming
-    shouted = len(_SHOUTED.findall(text))
+    shouted = sum(len(chunk) > 1 and chunk.isupper() for chunk in text.split())
     if shouted >= rules.shouted_words_min and shouted >= rules.shouted_share_min * len(words):
         points += rules.shouting
     return points
 
 
-def _requires_action(words: Sequence[str], urgency: UrgencyClass) -> bool:
+def _requires_action(words: Sequence[str], hits: Sequence[Hit], urgency: UrgencyClass) -> bool:
     rules = _RULES.action
-    reach = _RULES.negation.reach_of_action_words
-    found = {hit.phrase: hit.weight for hit in _RULES.requests.hits(words) if not _is_negated(words, hit, reach)}
-    points = sum(found.values())
+    points = sum(_weights(words, hits, _RULES.negation.reach_of_action_words))
     if not QUESTIONS.isdisjoint(words):
         points += rules.question
     if urgency == "high":
         points += rules.high_urgency
     return points >= rules.required_from
+
+
+def _weights(words: Sequence[str], hits: Sequence[Hit], reach: int) -> list[int]:
+    """Return the weight of each phrase that was found, once, unless it is negated within *reach* words."""
+    return list({hit.phrase: hit.weight for hit in hits if not _is_negated(words, hit, reach)}.values())
 
 
 def _is_negated(words: Sequence[str], hit: Hit, reach: int) -> bool:

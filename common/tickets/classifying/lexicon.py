@@ -1,64 +1,80 @@
-"""Phrases and what each weighs, found in a row of words by look-ups alone."""
+"""Phrases and what each weighs on three scales, found in a row of words by look-ups alone."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 Phrase = tuple[str, ...]
-END = ""
-"""What a row of words ends with, so that every word has one after it."""
+Scale = Literal[0, 1, 2]
+SENTIMENT: Scale = 0
+URGENCY: Scale = 1
+ACTION: Scale = 2
+END = "\0"
+"""What a row of words ends with, so that every word has one after it; no word is this."""
+
+
+class Entry(NamedTuple):
+    """What *phrase* weighs on one scale."""
+
+    phrase: Phrase
+    scale: Scale
+    weight: int
 
 
 class Hit(NamedTuple):
-    """A phrase was found from *start* to *end*; words before *free_from* belong to the hit before it."""
+    """A phrase was found at *start*; words before *free_from* belong to the hit before it on the same scale."""
 
-    start: int
-    end: int
-    free_from: int
-    weight: float
     phrase: Phrase
+    weight: int
+    start: int
+    free_from: int
+
+
+Hits = tuple[list[Hit], list[Hit], list[Hit]]
+"""By scale, in the order of the text."""
 
 
 @dataclass(frozen=True, slots=True)
 class Lexicon:
-    """Phrases by their first word, then by their second, the longest first.
+    """Entries by their first word, then by their second, the longest first.
 
-    A phrase of one word is under each second word as well, and under `END` for all the others.
+    A phrase of one word is under each second word, too, and under `END` for all the others.
     """
 
-    entries: Mapping[str, Mapping[str, Sequence[tuple[Phrase, float]]]]
+    entries: Mapping[str, Mapping[str, Sequence[Entry]]]
 
     @classmethod
-    def of(cls, weights: Mapping[Phrase, float]) -> "Lexicon":
+    def of(cls, entries: Iterable[Entry]) -> "Lexicon":
         """Make the look-ups for phrases of at least one word."""
-        grouped = groupby(sorted(weights.items()), key=lambda item: item[0][0])
-        return cls({first: _by_second_word(dict(items)) for first, items in grouped})
+        grouped = groupby(sorted(entries), key=lambda entry: entry.phrase[0])
+        return cls({first: _by_second_word(list(group)) for first, group in grouped})
 
-    def hits(self, words: Sequence[str]) -> Iterator[Hit]:
-        """Find the phrases in *words*, whose last is `END`: at each place the longest, none in another.
+    def hits(self, words: Sequence[str]) -> Hits:
+        """Find the phrases in *words*, whose last is `END`: on each scale the longest at a place, none in another.
 
-        Linear: a place costs as many comparisons as there are phrases with its two words.
+        Linear: a place costs as many comparisons as there are entries with its two words.
         """
-        entries, free_from = self.entries, 0
+        found: Hits = ([], [], [])
+        free_from = [0, 0, 0]
+        entries = self.entries
         for start, word in enumerate(words):
-            if word in entries and start >= free_from:
+            if word in entries:
                 by_second = entries[word]
-                for phrase, weight in by_second.get(words[start + 1]) or by_second[END]:
+                for phrase, scale, weight in by_second.get(words[start + 1]) or by_second[END]:
                     end = start + len(phrase)
-                    if tuple(words[start:end]) == phrase:
-                        yield Hit(start, end, free_from, weight, phrase)
-                        free_from = end
-                        break
+                    if start >= free_from[scale] and tuple(words[start:end]) == phrase:
+                        found[scale].append(Hit(phrase, weight, start, free_from[scale]))
+                        free_from[scale] = end
+        return found
 
 
-def _by_second_word(weights: Mapping[Phrase, float]) -> dict[str, list[tuple[Phrase, float]]]:
-    single = [item for item in weights.items() if len(item[0]) == 1]
-    found: dict[str, list[tuple[Phrase, float]]] = {END: single}
-    longest_first = sorted(weights.items(), key=lambda item: -len(item[0]))
-    for phrase, weight in longest_first:
-        if len(phrase) > 1:
-            found.setdefault(phrase[1], []).append((phrase, weight))
+def _by_second_word(entries: Sequence[Entry]) -> dict[str, list[Entry]]:
+    single = [entry for entry in entries if len(entry.phrase) == 1]
+    found: dict[str, list[Entry]] = {END: single}
+    for entry in sorted(entries, key=lambda entry: -len(entry.phrase)):
+        if len(entry.phrase) > 1:
+            found.setdefault(entry.phrase[1], []).append(entry)
     for second in found.keys() - {END}:
         found[second] += single
     return found

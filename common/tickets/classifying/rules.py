@@ -2,7 +2,7 @@
 
 import re
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import product
 from math import prod
@@ -11,7 +11,7 @@ from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from common.tickets.classifying.lexicon import Lexicon, Phrase
+from common.tickets.classifying.lexicon import ACTION, SENTIMENT, URGENCY, Entry, Lexicon, Phrase, Scale
 from common.tickets.classifying.tokens import tokens
 
 RULES_FILE = Path(__file__).with_name("rules.toml")
@@ -107,9 +107,7 @@ class Rules:
     sentiment: Sentiment
     urgency: Urgency
     action: Action
-    feelings: Lexicon
-    pressures: Lexicon
-    requests: Lexicon
+    lexicon: Lexicon
 
 
 def read(text: str) -> Rules:
@@ -132,23 +130,27 @@ def read(text: str) -> Rules:
         sentiment=file.sentiment,
         urgency=file.urgency,
         action=file.action,
-        feelings=Lexicon.of(_weights(file.sentiment.phrases, groups, same)),
-        pressures=Lexicon.of(_weights(file.urgency.phrases, groups, same)),
-        requests=Lexicon.of(_weights(file.action.phrases, groups, same)),
+        lexicon=Lexicon.of(
+            [
+                *_entries(SENTIMENT, file.sentiment.phrases, groups, same),
+                *_entries(URGENCY, file.urgency.phrases, groups, same),
+                *_entries(ACTION, file.action.phrases, groups, same),
+            ]
+        ),
     )
 
 
-def _weights(
-    listed: Mapping[int, Iterable[str]], groups: Mapping[str, list[str]], same: Mapping[str, str]
-) -> dict[Phrase, float]:
-    found: dict[Phrase, float] = {}
-    for weight, entries in listed.items():
-        for text in (one for entry in entries for one in _written_out(entry, groups)):
+def _entries(
+    scale: Scale, listed: Mapping[int, list[str]], groups: Mapping[str, list[str]], same: Mapping[str, str]
+) -> list[Entry]:
+    found: dict[Phrase, Entry] = {}
+    for weight, lines in listed.items():
+        for text in (one for line in lines for one in _written_out(line, groups)):
             phrase = _phrase(text, same)
             if phrase in found:
                 raise ValueError(f"{text!r} is listed twice")
-            found[phrase] = weight
-    return found
+            found[phrase] = Entry(phrase, scale, weight)
+    return list(found.values())
 
 
 def _written_out(entry: str, groups: Mapping[str, list[str]]) -> list[str]:
