@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any, ClassVar
 
 from common.clock import Clock, SystemClock
+from common.connectors.credentials import CredentialField, wrong_with
 
 Record = Mapping[str, Any]
 Wrong = tuple[str, str]
@@ -32,7 +33,7 @@ class Asked:
 
 @dataclass(frozen=True)
 class Page:
-    """One page of records. *next* is the absolute URL of the one after it, on the host that was asked.
+    """One page of records. *next* is the absolute URL of the one after it, on the host of the source.
 
     *total* is how many the source says it has, over all pages; *passed_over* counts what stood on the page and is
     no ticket.
@@ -42,15 +43,6 @@ class Page:
     next: str | None
     total: int | None = None
     passed_over: int = 0
-
-
-@dataclass(frozen=True)
-class CredentialField:
-    """One secret that a connector needs or takes."""
-
-    description: str
-    required: bool
-    max_chars: int
 
 
 class Connector(ABC):
@@ -65,15 +57,23 @@ class Connector(ABC):
     page_size_max: ClassVar[int]
     page_size_default: ClassVar[int]
     credentials: ClassVar[Mapping[str, CredentialField]]
+    headers: ClassVar[Mapping[str, str]] = {"Accept": "application/json"}
+    """What each call is sent with, beside what is secret."""
 
     def __init__(self, endpoint: Endpoint, *, clock: Clock | None = None) -> None:
         self.endpoint = endpoint
+        self.page_size = max(1, min(endpoint.page_size, self.page_size_max))
         self.clock = clock or SystemClock()
 
     @classmethod
-    @abstractmethod
     def check(cls, config: Mapping[str, Any]) -> list[Wrong]:
         """Return what is wrong with *config*; nothing, if a source can be set up with it."""
+        return [(f"/{name}", f"{cls.name} has no such setting.") for name in config]
+
+    @classmethod
+    def check_credentials(cls, credentials: Mapping[str, Any], config: Mapping[str, Any]) -> list[Wrong]:  # noqa: ARG003 - for those that it matters to
+        """Return what is wrong with *credentials* for a source with this *config*, never repeating a secret."""
+        return wrong_with(credentials, cls.credentials)
 
     @property
     @abstractmethod
@@ -85,9 +85,14 @@ class Connector(ABC):
     def has_since(self) -> bool:
         """Tell whether the API can be asked for what has changed since an instant."""
 
+    @property
+    def lists_all(self) -> bool:
+        """Tell whether the pages from `first(None)` hold everything there is, so that what they lack is gone."""
+        return True
+
     @abstractmethod
     def secret_headers(self, credentials: Mapping[str, str]) -> dict[str, str]:
-        """Return the headers that prove who asks, for each call."""
+        """Return the headers that prove who asks, for each call. Raises `CredentialsRefused` if one is lacking."""
 
     @abstractmethod
     def first(self, since: datetime | None) -> Asked:
@@ -95,7 +100,7 @@ class Connector(ABC):
 
     def following(self, url: str) -> Asked:
         """Return the call for the page at *url*, which a page named as its next."""
-        return Asked(url, self.first(None).headers)
+        return Asked(url, self.headers)
 
     @abstractmethod
     def page(self, asked_url: str, status: int, headers: Mapping[str, str], body: bytes) -> Page:
@@ -119,7 +124,7 @@ class Connector(ABC):
 
     @abstractmethod
     def essence(self, record: Record) -> Any:
-        """Return all that `ticket` makes a ticket of, as it came: JSON, at most three levels deep, and cheap.
+        """Return all that `ticket` makes a ticket of, as it came: cheap, and always fit for `orjson.dumps`.
 
         Two records with one essence are the same ticket. Raises `Unusable`.
         """

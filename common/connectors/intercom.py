@@ -1,0 +1,133 @@
+"""Conversations of Intercom; the base URL is `https://api.intercom.io`, or that of another region."""
+
+import html
+import re
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, ClassVar
+
+from common.connectors import answers, records, urls
+from common.connectors.connector import Asked, Connector, Page, Record
+from common.connectors.credentials import CredentialField, bearer, needed
+
+_CURSOR = "starting_after"
+_STATUSES = {"open": "open", "snoozed": "pending", "closed": "closed"}
+_ATTRIBUTES = ("priority", "admin_assignee_id", "team_assignee_id")
+_SINGLE = (
+    "title", "state", "created_at", "source/type", "source/subject", "source/body", "source/delivered_as",
+    "source/url", *_ATTRIBUTES, "customer_id",
+)  # fmt: skip
+_LINE_ENDS = re.compile(r"<br[^<>]{0,100}>|</(?:p|div|li|h[1-6]|tr)>", re.IGNORECASE)
+_MARKUP = re.compile(r"<[a-zA-Z/!][^<>]*>")
+
+
+class Intercom(Connector):
+    """The list of conversations, by cursor: each with the message that began it, without its replies.
+
+    A ticket's message and subject are the text of Intercom's HTML.
+    """
+
+    name = "intercom"
+    version = 1
+    page_size_max = 150
+    page_size_default = 150
+    credentials: ClassVar[Mapping[str, CredentialField]] = {
+        "token": CredentialField("An access token.", required=True)
+    }
+    headers: ClassVar[Mapping[str, str]] = {"Accept": "application/json", "Intercom-Version": "2.15"}
+
+    @property
+    def is_stable(self) -> bool:
+        """Tell that nothing says in which order the list is, or that a conversation keeps its place in it."""
+        return False
+
+    @property
+    def has_since(self) -> bool:
+        """Tell that the list takes no instant; the search that does is no GET."""
+        return False
+
+    def secret_headers(self, credentials: Mapping[str, str]) -> dict[str, str]:
+        """Return the token's header."""
+        return bearer(needed(credentials, "token"))
+
+    def first(self, since: datetime | None) -> Asked:  # noqa: ARG002 - there is no such question
+        """Return the call for the first page of the list."""
+        return self.following(urls.at(self.endpoint.base_url, "/conversations", [("per_page", self.page_size)]))
+
+    def page(self, asked_url: str, status: int, headers: Mapping[str, str], body: bytes) -> Page:
+        """Read a page of the list; the cursor of the next one goes into the URL that was asked."""
+        answers.demand_page(status, headers, self.clock.now())
+        answer = answers.read_json(headers, body)
+        found = answers.records(records.inner(answer, "conversations"), "/conversations")
+        cursor = records.inner(answer, "pages", "next", _CURSOR)
+        following = urls.with_cursor(asked_url, _CURSOR, cursor)
+        return Page(found, following, answers.total(answer.get("total_count")))
+
+    def external_id(self, record: Record) -> str:
+        """Return the conversation's id."""
+        return records.identifier(record.get("id"), "id")
+
+    def changed_at(self, record: Record) -> datetime | None:
+        """Return `updated_at`, which a reply moves, too."""
+        return records.instant(record.get("updated_at"))
+
+    def essence(self, record: Record) -> Any:
+        """Return what a ticket is made of; no statistics, and nobody's having read it."""
+        return record.get("id"), _single_values(record), _tags(record), _custom_attributes(record)
+
+    def ticket(self, record: Record) -> dict[str, Any]:
+        """Map a conversation; one that began without a text is its subject."""
+        title, state, created_at, channel, subject, body, delivered_as, url, *others, customer = _single_values(
+            record
+        )
+        subject, message = _plain(title) or _plain(subject), _plain(body)
+        attributes = records.said(
+            delivered_as=delivered_as, url=url, **dict(zip(_ATTRIBUTES, others, strict=True))
+        )
+        return records.said(
+            external_id=self.external_id(record),
+            customer_id=customer,
+            channel=channel,
+            subject=subject,
+            message=records.first_text(message, subject),
+            status=_STATUSES.get(state, state) if isinstance(state, str) else state,
+            tags=_tags(record),
+            created_at=records.instant_text(created_at),
+            attributes=records.at_most(attributes, _custom_attributes(record)),
+        )
+
+
+def _single_values(record: Record) -> tuple[Any, ...]:
+    get, source = record.get, record.get("source")
+    source = source if type(source) is dict else {}
+    values = (
+        get("title"), get("state"), get("created_at"), source.get("type"), source.get("subject"),
+        source.get("body"), source.get("delivered_as"), source.get("url"), *map(get, _ATTRIBUTES),
+        _customer(record),
+    )  # fmt: skip
+    return records.singles(values, _SINGLE)
+
+
+def _customer(record: Record) -> Any:
+    """Return the name that our customer gave the first contact, or Intercom's own."""
+    contacts = records.inner(record.get("contacts"), "contacts")
+    contact = contacts[0] if type(contacts) is list and contacts else None
+    return records.inner(contact, "external_id") or records.inner(contact, "id")
+
+
+def _tags(record: Record) -> list[str]:
+    return records.texts(records.inner(record.get("tags"), "tags"), "name")
+
+
+def _custom_attributes(record: Record) -> dict[str, Any]:
+    found = record.get("custom_attributes")
+    if type(found) is not dict:
+        return {}
+    return {name: value for name, value in found.items() if value is not None and records.is_single(value)}
+
+
+def _plain(markup: Any) -> Any:
+    """Return the text of a piece of HTML, a line for each paragraph; what is no text as it is, blank as `None`."""
+    if not isinstance(markup, str):
+        return markup
+    return html.unescape(_MARKUP.sub("", _LINE_ENDS.sub("\n", markup))).strip() or None

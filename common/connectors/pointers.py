@@ -1,0 +1,41 @@
+"""JSON pointers (RFC 6901), made ready to be read from many records; what a record does not have is null."""
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+from jsonpointer import JsonPointer
+
+Read = Callable[[Any], Any]
+_INDEX = re.compile(r"(?:0|[1-9][0-9]{0,8})\Z")
+
+
+def reader(where: str | None) -> Read:
+    """Return what reads the value at *where*; without a pointer, and where nothing stands, that is `None`."""
+    if where is None:
+        return lambda _: None
+    parts = tuple(JsonPointer(where).parts)
+    if len(parts) == 1:
+        name = parts[0]
+        return lambda whole: whole.get(name) if type(whole) is dict else _step(whole, name)
+    return lambda whole: _walk(whole, parts)
+
+
+def top(where: str | None) -> str | None:
+    """Return the name at a record's top that *where* reads as it is; `None` if it reads deeper, or all."""
+    parts = JsonPointer(where).parts if where else []
+    return parts[0] if len(parts) == 1 else None
+
+
+def _walk(value: Any, parts: tuple[str, ...]) -> Any:
+    for part in parts:
+        value = _step(value, part)
+    return value
+
+
+def _step(value: Any, part: str) -> Any:
+    if type(value) is dict:
+        return value.get(part)
+    if type(value) is list and _INDEX.match(part) and int(part) < len(value):
+        return value[int(part)]
+    return None

@@ -1,0 +1,71 @@
+"""How the settings of a `rest` source turn a record into a ticket: its pointers, made ready once."""
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+from common.connectors import records
+from common.connectors.pointers import Read, reader, top
+from common.connectors.rest_settings import RestSettings
+
+
+class RestMapping:
+    """The fields and attributes of one source's records."""
+
+    def __init__(self, settings: RestSettings) -> None:
+        fields = {name: where for name, where in settings.fields if where is not None}
+        self._tags = reader(fields.pop("tags", None))
+        self._names = tuple(fields)
+        self._readers = tuple(map(reader, fields.values()))
+        self._statuses = settings.status_map
+        self._chosen = _chosen(settings.attributes)
+        self._elsewhere = frozenset(map(top, (*fields.values(), settings.fields.tags, settings.changed_at)))
+        self._read_by = _digest(settings)
+
+    def essence(self, record: Mapping[str, Any]) -> Any:
+        """Return all that `ticket` looks at, and what stands for the settings: by others, it is another ticket."""
+        return self._read_by, self._values(record), self._tag_texts(record), self._attributes(record)
+
+    def ticket(self, record: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the values of a ticket's fields; a status that the settings do not know stays as it is."""
+        values = dict(zip(self._names, self._values(record), strict=True))
+        status = values.get("status")
+        values |= {
+            "external_id": records.identifier(values["external_id"], "external_id"),
+            "message": records.first_text(values["message"]),
+            "status": self._statuses.get(status, status) if isinstance(status, str) else status,
+            "created_at": records.instant_text(values.get("created_at")),
+            "tags": self._tag_texts(record),
+            "attributes": self._attributes(record),
+        }
+        return records.said(**values)
+
+    def _values(self, record: Mapping[str, Any]) -> tuple[Any, ...]:
+        return records.singles(tuple([read(record) for read in self._readers]), self._names)
+
+    def _tag_texts(self, record: Mapping[str, Any]) -> str | list[str]:
+        found = self._tags(record)
+        return found if isinstance(found, str) else records.texts(found, "name")
+
+    def _attributes(self, record: Mapping[str, Any]) -> dict[str, Any]:
+        if self._chosen is not None:
+            found = {name: read(record) for name, read in self._chosen.items()}
+        else:
+            found = {name: value for name, value in record.items() if name not in self._elsewhere}
+        single = {name: value for name, value in found.items() if value is not None and records.is_single(value)}
+        return (
+            single
+            if len(single) <= records.ATTRIBUTES_MAX
+            else dict(sorted(single.items())[: records.ATTRIBUTES_MAX])
+        )
+
+
+def _chosen(attributes: Mapping[str, str] | None) -> dict[str, Read] | None:
+    return None if attributes is None else {name: reader(where) for name, where in attributes.items()}
+
+
+def _digest(settings: RestSettings) -> str:
+    content = settings.model_dump(include={"fields", "status_map", "attributes", "changed_at"})
+    return hashlib.blake2b(orjson.dumps(content, option=orjson.OPT_SORT_KEYS), digest_size=8).hexdigest()
