@@ -29,7 +29,7 @@ REST: dict[str, Any] = {
     },
     "changed_at": "/changed_at",
     "since": {"parameter": "since", "format": "rfc3339"},
-    "paging": {"style": "link", "size_parameter": "limit", "next": "/next", "total": "/total"},
+    "paging": {"style": "link", "size_parameter": "limit", "total": "/total"},
 }
 
 
@@ -104,9 +104,10 @@ class Source:
         with self.lock:
             found = [one for one in self.records.values() if one["changed_at"] >= since[:19]]
         rest = {**call.query, "offset": str(offset + limit)}
-        next_ = f"{self.url}{call.path}?{urlencode(rest)}" if offset + limit < len(found) else None
-        body = {"data": found[offset : offset + limit], "next": next_, "total": len(found)}
-        return Answer(body=orjson.dumps(body))
+        has_next = offset + limit < len(found)
+        headers = {"Link": f'<{self.url}{call.path}?{urlencode(rest)}>; rel="next"'} if has_next else {}
+        body = {"data": found[offset : offset + limit], "total": len(found)}
+        return Answer(body=orjson.dumps(body), headers=headers)
 
     @contextmanager
     def serving(self) -> Iterator["Source"]:

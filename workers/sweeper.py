@@ -14,6 +14,7 @@ from common.errors import Misconfigured, Unavailable
 from common.jobs.sweep import Leadership
 from common.services import Services
 from workers.cleaning import Cleaning
+from workers.scheduling import Scheduling
 
 LEAD_LASTS_SWEEPS = 3
 CAPACITY_EVERY_S = 30.0
@@ -25,8 +26,9 @@ def sweep_until(stopped: threading.Event, services: Services) -> None:
     sweep_s = services.settings.sweep_s
     leadership = Leadership(services.control, ttl_s=LEAD_LASTS_SWEEPS * sweep_s)
     sweep = services.sweep(still_leading=leadership.hold)
-    cleaning = Cleaning(services, stopped)
-    cleaning.start()
+    beside = (Cleaning(services, stopped), Scheduling(services, stopped))
+    for one in beside:
+        one.start()
     led, wait_s, publishes_at = False, 0.0, 0.0
     while not stopped.wait(wait_s):
         wait_s = sweep_s
@@ -35,7 +37,8 @@ def sweep_until(stopped: threading.Event, services: Services) -> None:
             if leads != led:
                 log.info("sweeper.leads" if leads else "sweeper.follows")
                 led = leads
-                cleaning.lead(leads)
+                for one in beside:
+                    one.lead(leads)
             if leads:
                 sweep.once()
                 if time.monotonic() >= publishes_at:

@@ -28,7 +28,7 @@ REST: Mapping[str, Any] = {
     },
     "changed_at": "/changed",
     "since": {"parameter": "since", "format": "rfc3339"},
-    "paging": {"style": "link", "size_parameter": "limit", "next": "/next", "total": "/total"},
+    "paging": {"style": "link", "size_parameter": "limit", "total": "/total"},
 }
 _BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -90,8 +90,8 @@ class SampleSource:
             self._server.shutdown()
             self._server.server_close()
 
-    def page(self, path: str) -> bytes:
-        """Return what the API answers to a GET of *path*."""
+    def page(self, path: str) -> tuple[bytes, str | None]:
+        """Return what the API answers to a GET of *path*, and the address of the page after it."""
         parts = urlsplit(path)
         query = dict(parse_qsl(parts.query))
         offset, limit, since = int(query.get("offset", 0)), int(query["limit"]), query.get("since", "")[:19]
@@ -100,7 +100,7 @@ class SampleSource:
         there, following = found[offset : offset + limit], {**query, "offset": str(offset + limit)}
         has_more = offset + limit < len(found)
         next_ = f"{self.url}{parts.path}?{urlencode(following)}" if has_more else None
-        return orjson.dumps({"data": there, "next": next_, "total": len(found)})
+        return orjson.dumps({"data": there, "total": len(found)}), next_
 
     def _put(self, key: str) -> None:
         with self._lock:
@@ -122,10 +122,12 @@ class SampleSource:
                 if source.is_cut:
                     self.close_connection = True  # without a word
                     return
-                body = source.page(self.path)
+                body, next_ = source.page(self.path)
                 self.send_response(200)
                 self.send_header("Content-Type", "application/json")
                 self.send_header("Content-Length", str(len(body)))
+                if next_ is not None:
+                    self.send_header("Link", f'<{next_}>; rel="next"')
                 self.end_headers()
                 self.wfile.write(body)
 
