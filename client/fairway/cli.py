@@ -19,6 +19,7 @@ from fairway.room_commands import audit_log, room, rooms
 from fairway.share_command import share
 from fairway.starting import and_then, follow, go_on, payload, with_key, within
 from fairway.terminal import Terminal, err, reported
+from fairway.ticket_commands import ticket, tickets
 
 STATES = ("queued", "running", "waiting", "succeeded", "failed", "cancelled")
 
@@ -217,5 +218,18 @@ def kinds(terminal: Terminal) -> None:
         terminal.list(api.kinds(), "kind", "description")
 
 
-for _command in (rooms, room, share, files, show_file, fetch, unshare, entries, storage, audit_log):
+for _command in (
+    rooms,
+    room,
+    share,
+    files,
+    show_file,
+    fetch,
+    unshare,
+    entries,
+    storage,
+    audit_log,
+    tickets,
+    ticket,
+):
     main.add_command(_command)

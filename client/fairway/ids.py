@@ -24,3 +24,4 @@ class IdOf(click.ParamType[str]):
 
 FILE_ID = IdOf("fairway files ROOM")
 JOB_ID = IdOf("fairway jobs")
+TICKET_ID = IdOf("fairway tickets")

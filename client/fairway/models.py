@@ -123,10 +123,23 @@ class Ticket(Model):
     sentiment: str | None
     requires_action: bool | None
     classifier: str | None
+    overridden: Sequence[str]
     created_at: str
     updated_at: str
     deleted_at: str | None
+    expires_at: str | None
     links: Mapping[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TicketChange(Model):
+    """A change of a ticket: *changes* is field to what it was (`old`) and is (`new`)."""
+
+    action: str
+    changes: Mapping[str, Mapping[str, Any]]
+    recorded_at: str
+    job_id: str | None
+    actor_id: str | None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -66,6 +66,7 @@ def test_each_operation_of_tenants_has_its_method(document: dict[str, Any]) -> N
         (models.Kind, "Kind"),
         (models.RefusedRow, "RefusedRow"),
         (models.Ticket, "Ticket"),
+        (models.TicketChange, "TicketChanged"),
         (models.Counted, "Counted"),
         (models.Tokens, "Token"),
         (models.Session, "Session"),
