@@ -121,9 +121,7 @@ def _tags(record: Record) -> list[str]:
 
 def _custom_attributes(record: Record) -> dict[str, Any]:
     found = record.get("custom_attributes")
-    if type(found) is not dict:
-        return {}
-    return {name: value for name, value in found.items() if value is not None and records.is_single(value)}
+    return records.singles_of(found) if type(found) is dict else {}
 
 
 def _plain(markup: Any) -> Any:

@@ -1,6 +1,6 @@
 """How values are taken out of a record that may hold anything."""
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -45,15 +45,21 @@ def singles(values: tuple[Any, ...], names: Iterable[str]) -> tuple[Any, ...]:
     raise Unusable(name, "must be a single value")
 
 
-def is_single(value: Any) -> bool:
-    """Tell whether *value* is neither a list nor an object."""
-    return type(value) not in _CONTAINERS
+def singles_of(record: Mapping[str, Any], but_not: Container[str] = frozenset()) -> dict[str, Any]:
+    """Return what *record* has under any name *but_not* these and is no list, no object and not null."""
+    return {
+        name: value
+        for name, value in record.items()
+        if value is not None and type(value) not in _CONTAINERS and name not in but_not
+    }
 
 
 def texts(values: Any, name: str | None = None) -> list[str]:
     """Return the texts in a list, or those called *name* of the objects in it; what is neither is passed over."""
     if type(values) is not list:
         return []
+    if {*map(type, values)} <= {str}:
+        return values
     found = [inner(value, name) if name and type(value) is dict else value for value in values]
     return [text for text in found if type(text) is str]
 

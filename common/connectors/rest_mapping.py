@@ -21,7 +21,8 @@ class RestMapping:
         self._readers = tuple(map(reader, fields.values()))
         self._statuses = settings.status_map
         self._chosen = _chosen(settings.attributes)
-        self._elsewhere = frozenset(map(top, (*fields.values(), settings.fields.tags, settings.changed_at)))
+        elsewhere = (*fields.values(), settings.fields.tags, settings.changed_at)
+        self._elsewhere = frozenset(name for where in elsewhere if (name := top(where)) is not None)
         self._read_by = _digest(settings)
 
     def essence(self, record: Mapping[str, Any]) -> Any:
@@ -51,14 +52,12 @@ class RestMapping:
 
     def _attributes(self, record: Mapping[str, Any]) -> dict[str, Any]:
         if self._chosen is not None:
-            found = {name: read(record) for name, read in self._chosen.items()}
-        else:
-            found = {name: value for name, value in record.items() if name not in self._elsewhere}
-        single = {name: value for name, value in found.items() if value is not None and records.is_single(value)}
+            return records.singles_of({name: read(record) for name, read in self._chosen.items()})
+        found = records.singles_of(record, self._elsewhere)
         return (
-            single
-            if len(single) <= records.ATTRIBUTES_MAX
-            else dict(sorted(single.items())[: records.ATTRIBUTES_MAX])
+            found
+            if len(found) <= records.ATTRIBUTES_MAX
+            else dict(sorted(found.items())[: records.ATTRIBUTES_MAX])
         )
 
 

@@ -191,8 +191,4 @@ def _custom_fields(record: Record) -> dict[str, Any]:
     if type(found) is not list or not found:
         return {}
     pairs = [(records.inner(one, "id"), records.inner(one, "value")) for one in found]
-    return {
-        f"custom_field_{number}": value
-        for number, value in pairs
-        if type(number) is int and value is not None and records.is_single(value)
-    }
+    return records.singles_of({f"custom_field_{number}": value for number, value in pairs if type(number) is int})
