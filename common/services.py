@@ -54,6 +54,10 @@ from common.outbound.addresses import Addresses
 from common.outbound.allowed_host import AllowedHost
 from common.outbound.fetcher import Fetcher
 from common.slow import SlowCommands, WatchedRedis
+from common.sources.logs import IngestionLogs
+from common.sources.running import Runs
+from common.sources.schedule import Schedule
+from common.sources.sources import Sources
 from common.storage.blob_store import BlobStore
 from common.storage.open_store import open_store
 from common.tenancy.cache import Cache
@@ -217,6 +221,34 @@ class Services:
         return TicketsByHand(self.control, self.scope, self.clock, kept_for=kept_for)
 
     @functools.cached_property
+    def sources(self) -> Sources:
+        """Return the outside APIs that tickets are ingested from."""
+        return Sources(
+            self.control,
+            self.scope,
+            self.submitter,
+            self.runs,
+            keys=self.keys,
+            addresses=self.addresses,
+            clock=self.clock,
+        )
+
+    @functools.cached_property
+    def runs(self) -> Runs:
+        """Return who runs those sources."""
+        return Runs(self.control, self.scope, self.submitter, self.clock)
+
+    @functools.cached_property
+    def ingestion_logs(self) -> IngestionLogs:
+        """Return what the runs of those sources told."""
+        return IngestionLogs(self.control, self.scope, self.clock)
+
+    @functools.cached_property
+    def schedule(self) -> Schedule:
+        """Return what starts the runs of sources that are due."""
+        return Schedule(self.registry, self.runs, self.ingestion_logs, self.clock)
+
+    @functools.cached_property
     def indexes(self) -> Indexes:
         """Return the walk over all collections and their indexes."""
         return Indexes(self.control, self._mongo, self.settings.data_databases)
@@ -234,7 +266,12 @@ class Services:
     @functools.cached_property
     def fetcher(self) -> Fetcher:
         """Return what calls the hosts that tenants name."""
-        return Fetcher(Addresses([AllowedHost.parse(host) for host in self.settings.ingest_allowed_hosts]))
+        return Fetcher(self.addresses)
+
+    @functools.cached_property
+    def addresses(self) -> Addresses:
+        """Return the judge of which addresses may be called."""
+        return Addresses([AllowedHost.parse(host) for host in self.settings.ingest_allowed_hosts])
 
     def limiter(self, purpose: str) -> RateLimiter:
         """Return the rate limiter of one purpose; make it once, and keep it."""
