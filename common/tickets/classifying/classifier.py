@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from common.tickets.classifying.lexicon import END, Hit
-from common.tickets.classifying.rules import RULES_FILE, read
+from common.tickets.classifying.lexicon import END, Hit, Hits
+from common.tickets.classifying.rules import RULES_FILE, Reach, read
 from common.tickets.classifying.tokens import BREAKS, EXCLAMATIONS, QUESTIONS, tokens
 
 _RULES = read(RULES_FILE.read_text(encoding="utf-8"))
@@ -37,37 +37,54 @@ def classify(subject: str | None, message: str) -> Classes:
     text = f"{subject}\n{message}" if subject else message
     text = text[: _RULES.examined_max_chars]
     same = _RULES.same
-    words = [same.get(word, word) for word in tokens(text)]
-    words.append(END)
-    felt, pressing, asking = _RULES.lexicon.hits(words)
+    words = (*[same.get(word, word) for word in tokens(text)], END)
+    found = _RULES.lexicon.hits(words)
+    if not _RULES.negation.words.isdisjoint(words):
+        found = _heed_negations(words, found)
+    felt, pressing, asking = found
     sentiment = _sentiment(words, felt)
-    loudness = 0 if sentiment == "positive" else _loudness(words, text)
-    urgency = _urgency(words, pressing, loudness)
+    urgency = _urgency(pressing, 0 if sentiment == "positive" else _loudness(words, text))
     return Classes(urgency, sentiment, _requires_action(words, asking, urgency))
+
+
+def _heed_negations(words: Sequence[str], found: Hits) -> Hits:
+    felt, pressing, asking = found
+    rules = _RULES.negation
+    return (
+        [_negated(words, hit, rules.sentiment) for hit in felt],
+        [_negated(words, hit, rules.urgency) for hit in pressing],
+        [_negated(words, hit, rules.action) for hit in asking],
+    )
+
+
+def _negated(words: Sequence[str], hit: Hit, reach: Reach) -> Hit:
+    """Return *hit* as a negation before it leaves it, in the same part of the sentence and in no other phrase."""
+    phrase, weight, start, free_from = hit
+    for word in reversed(words[max(free_from, start - reach.words) : start]):
+        if word in BREAKS:
+            break
+        if word in _RULES.negation.words:
+            return phrase, weight * reach.factor, start, free_from
+    return hit
 
 
 def _sentiment(words: Sequence[str], hits: Sequence[Hit]) -> SentimentClass:
     """Average what was found with one more word that weighs nothing, so that a lone weak word says little."""
-    weighty = [hit for hit in hits if hit.weight]
-    if not weighty:
-        return "neutral"
-    rules = _RULES.sentiment
     turn = _last_turn(words)
-    total = sum(_felt(words, hit) * (rules.factor_before_turn if hit.start < turn else 1) for hit in weighty)
-    score = total / (len(weighty) + 1)
-    if score <= rules.negative_to:
+    weights = [_felt(words, hit, turn) for hit in hits if hit[1]]
+    score = sum(weights) / (len(weights) + 1)
+    if score <= _RULES.sentiment.negative_to:
         return "negative"
-    return "positive" if score >= rules.positive_from else "neutral"
+    return "positive" if score >= _RULES.sentiment.positive_from else "neutral"
 
 
-def _felt(words: Sequence[str], hit: Hit) -> float:
-    """Return the weight of *hit* with the degree and the negation before it."""
-    weight: float = hit.weight
-    for word in words[max(hit.free_from, hit.start - _RULES.sentiment.reach_of_degrees_words) : hit.start]:
+def _felt(words: Sequence[str], hit: Hit, turn: int) -> float:
+    """Return the weight of *hit* with the degree before it, and less if it stands before the *turn*."""
+    _, weight, start, free_from = hit
+    rules = _RULES.sentiment
+    for word in words[max(free_from, start - rules.reach_of_degrees_words) : start]:
         weight *= _RULES.degrees.get(word, 1)
-    if _is_negated(words, hit, _RULES.negation.reach_of_sentiment_words):
-        weight *= _RULES.negation.factor_of_sentiment
-    return weight
+    return weight * rules.factor_before_turn if start < turn else weight
 
 
 def _last_turn(words: Sequence[str]) -> int:
@@ -78,9 +95,9 @@ def _last_turn(words: Sequence[str]) -> int:
     return next(place for place in range(len(words) - 1, -1, -1) if words[place] in turns)
 
 
-def _urgency(words: Sequence[str], hits: Sequence[Hit], loudness: int) -> UrgencyClass:
+def _urgency(hits: Sequence[Hit], loudness: int) -> UrgencyClass:
     rules = _RULES.urgency
-    weights = _weights(words, hits, _RULES.negation.reach_of_urgency_words)
+    weights = _each_once(hits)
     minor = min(rules.minor_max, weights.count(1))
     points = loudness + minor + sum(weight for weight in weights if weight != 1)
     if points >= rules.high_from:
@@ -89,12 +106,12 @@ def _urgency(words: Sequence[str], hits: Sequence[Hit], loudness: int) -> Urgenc
 
 
 def _loudness(words: Sequence[str], text: str) -> int:
-    """Return the points for capitals and exclamation marks; who is glad may shout, and is not asked."""
+    """Return the points for capitals and exclamation marks; nobody asks this of who is glad."""
     rules = _RULES.urgency
     points = 0
-    if "!" in text and sum(word in EXCLAMATIONS for word in words) >= rules.exclamations_min:
+    if sum(map(text.count, EXCLAMATIONS)) >= rules.exclamations_min:
         points += rules.exclaiming
-    shouted = sum(len(chunk) > 1 and chunk.isupper() for chunk in text.split())
+    shouted = len([chunk for chunk in text.split() if chunk.isupper() and len(chunk) > 1])
     if shouted >= rules.shouted_words_min and shouted >= rules.shouted_share_min * len(words):
         points += rules.shouting
     return points
@@ -102,7 +119,7 @@ def _loudness(words: Sequence[str], text: str) -> int:
 
 def _requires_action(words: Sequence[str], hits: Sequence[Hit], urgency: UrgencyClass) -> bool:
     rules = _RULES.action
-    points = sum(_weights(words, hits, _RULES.negation.reach_of_action_words))
+    points = sum(_each_once(hits))
     if not QUESTIONS.isdisjoint(words):
         points += rules.question
     if urgency == "high":
@@ -110,16 +127,6 @@ def _requires_action(words: Sequence[str], hits: Sequence[Hit], urgency: Urgency
     return points >= rules.required_from
 
 
-def _weights(words: Sequence[str], hits: Sequence[Hit], reach: int) -> list[int]:
-    """Return the weight of each phrase that was found, once, unless it is negated within *reach* words."""
-    return list({hit.phrase: hit.weight for hit in hits if not _is_negated(words, hit, reach)}.values())
-
-
-def _is_negated(words: Sequence[str], hit: Hit, reach: int) -> bool:
-    """Look back for a negation in the same part of the sentence that is not itself part of another phrase."""
-    for word in reversed(words[max(hit.free_from, hit.start - reach) : hit.start]):
-        if word in BREAKS:
-            return False
-        if word in _RULES.negation.words:
-            return True
-    return False
+def _each_once(hits: Sequence[Hit]) -> list[float]:
+    """Return what each phrase weighs that was found; said again, it says no more."""
+    return list({phrase: weight for phrase, weight, _, _ in hits}.values())

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Literal, NamedTuple
+from typing import Literal
 
 Phrase = tuple[str, ...]
 Scale = Literal[0, 1, 2]
@@ -13,24 +13,10 @@ ACTION: Scale = 2
 END = "\0"
 """What a row of words ends with, so that every word has one after it; no word is this."""
 
-
-class Entry(NamedTuple):
-    """What *phrase* weighs on one scale."""
-
-    phrase: Phrase
-    scale: Scale
-    weight: int
-
-
-class Hit(NamedTuple):
-    """A phrase was found at *start*; words before *free_from* belong to the hit before it on the same scale."""
-
-    phrase: Phrase
-    weight: int
-    start: int
-    free_from: int
-
-
+Entry = tuple[Phrase, Scale, int]
+"""What a phrase weighs on one scale. This and a hit are bare tuples: named ones cost more than a look-up."""
+Hit = tuple[Phrase, float, int, int]
+"""A phrase and its weight, the place of its first word, and from where on words belong to no earlier hit."""
 Hits = tuple[list[Hit], list[Hit], list[Hit]]
 """By scale, in the order of the text."""
 
@@ -47,10 +33,10 @@ class Lexicon:
     @classmethod
     def of(cls, entries: Iterable[Entry]) -> "Lexicon":
         """Make the look-ups for phrases of at least one word."""
-        grouped = groupby(sorted(entries), key=lambda entry: entry.phrase[0])
+        grouped = groupby(sorted(entries), key=lambda entry: entry[0][0])
         return cls({first: _by_second_word(list(group)) for first, group in grouped})
 
-    def hits(self, words: Sequence[str]) -> Hits:
+    def hits(self, words: tuple[str, ...]) -> Hits:
         """Find the phrases in *words*, whose last is `END`: on each scale the longest at a place, none in another.
 
         Linear: a place costs as many comparisons as there are entries with its two words.
@@ -62,19 +48,20 @@ class Lexicon:
             if word in entries:
                 by_second = entries[word]
                 for phrase, scale, weight in by_second.get(words[start + 1]) or by_second[END]:
+                    free = free_from[scale]
                     end = start + len(phrase)
-                    if start >= free_from[scale] and tuple(words[start:end]) == phrase:
-                        found[scale].append(Hit(phrase, weight, start, free_from[scale]))
+                    if start >= free and words[start:end] == phrase:
+                        found[scale].append((phrase, weight, start, free))
                         free_from[scale] = end
         return found
 
 
 def _by_second_word(entries: Sequence[Entry]) -> dict[str, list[Entry]]:
-    single = [entry for entry in entries if len(entry.phrase) == 1]
+    single = [entry for entry in entries if len(entry[0]) == 1]
     found: dict[str, list[Entry]] = {END: single}
-    for entry in sorted(entries, key=lambda entry: -len(entry.phrase)):
-        if len(entry.phrase) > 1:
-            found.setdefault(entry.phrase[1], []).append(entry)
+    for entry in sorted(entries, key=lambda entry: -len(entry[0])):
+        if len(entry[0]) > 1:
+            found.setdefault(entry[0][1], []).append(entry)
     for second in found.keys() - {END}:
         found[second] += single
     return found

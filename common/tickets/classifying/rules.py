@@ -33,14 +33,20 @@ class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+class Reach(_Part):
+    """How many words a negation reaches over, and what becomes of a weight there."""
+
+    words: int = Field(ge=1, le=WORDS_MAX)
+    factor: Factor
+
+
 class Negation(_Part):
-    """Words that turn what follows them round, and how many words they reach over on each scale."""
+    """Words that turn what follows them round, on each scale in its own way."""
 
     words: frozenset[str]
-    reach_of_sentiment_words: int = Field(ge=1, le=WORDS_MAX)
-    reach_of_urgency_words: int = Field(ge=1, le=WORDS_MAX)
-    reach_of_action_words: int = Field(ge=1, le=WORDS_MAX)
-    factor_of_sentiment: Factor
+    sentiment: Reach
+    urgency: Reach
+    action: Reach
 
 
 class Sentiment(_Part):
@@ -149,7 +155,7 @@ def _entries(
             phrase = _phrase(text, same)
             if phrase in found:
                 raise ValueError(f"{text!r} is listed twice")
-            found[phrase] = Entry(phrase, scale, weight)
+            found[phrase] = (phrase, scale, weight)
     return list(found.values())
 
 

@@ -10,7 +10,7 @@ _TOKEN = re.compile(
 _ADDRESS = ""
 BREAKS = frozenset(".,;!?\uff01\uff1f\u061f\u00bf\u00a1")
 QUESTIONS = frozenset("?\uff1f\u061f\u00bf")
-EXCLAMATIONS = frozenset("!\uff01\u00a1")
+EXCLAMATIONS = "!\uff01"
 
 
 def tokens(text: str) -> list[str]:
