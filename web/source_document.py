@@ -89,7 +89,7 @@ class IngestionLogSchema(Shape):
     shape_changes = ma.fields.List(
         ma.fields.Dict(),
         metadata={
-            "description": "`{field, change, types}`: fields that are `new`, of other types (`widened`) or `missing`"
+            "description": "`{field, change, types}`: a field is `new`, of other types (`widened`) or `missing`"
         },
     )
     links = links()

@@ -180,7 +180,7 @@ def test_an_address_that_may_not_be_called_is_refused_with_a_sentence(admin: Mem
         ({"credentials": {"token": "x\r\nHost: evil"}}, "/credentials/token"),
         ({"credentials": {"token": "x" * 5_000}}, "/credentials/token"),
         (
-            {"connector": "intercom", "base_url": "https://api.intercom.io", "credentials": {}},
+            {"connector": "intercom", "credentials": {}},
             "/credentials/token",
         ),
         ({"colour": "red"}, "/colour"),
