@@ -1,0 +1,143 @@
+"""The classification of tickets against people's own judgement, VADER's beside it, and what each costs.
+
+People gave each text a valence from -4 to 4, averaged; here at most -0.5 is negative, at least 0.5 positive, and
+what lies between neutral. VADER is cut where its authors cut it, at -0.05 and 0.05. No word of these texts was
+looked at for the rules. Where they are not, only the speed is measured.
+"""
+
+import csv
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from bench.rig import ROOT, pairs, report
+from common.tickets.classifying.classifier import VERSION, classify
+
+DATA = ROOT.parent / "shared" / "data"
+CLASSES = ("negative", "neutral", "positive")
+HUMAN_CUT = 0.5
+VADER_CUT = 0.05
+OWN_MESSAGES = (
+    "How long does it take until a transfer to France arrives?",
+    "The app crashes every time that I open the list of orders.",
+    "Thank you so much, Anna has been brilliant, and so quick!",
+    "My card has not arrived yet and I need it for a trip, please!",
+    "I can't log in since this morning, and payday is today!!",
+    "We would like to change the address on our next invoice.",
+)
+
+Judge = Callable[[str], str]
+
+
+def main() -> None:
+    """Measure and print."""
+    print(
+        f"classification by {VERSION}: its sentiment and VADER's, beside people's valence cut at {HUMAN_CUT} and -{HUMAN_CUT}"
+    )
+    vader = judge_by_vader()
+    judged = sorted((DATA / "sentiment").glob("*_GroundTruth.txt"))
+    for path in judged:
+        show(path, vader)
+    if not judged:
+        print("classification: the texts that people judged are not here, so nothing is said of accuracy")
+    messages = list(customer_messages())
+    if messages:
+        show_distribution(messages)
+    else:
+        print("classification: the customers' messages are not here; the speed is that on six of our own")
+        messages = list(OWN_MESSAGES) * 1_000
+    found = pairs(lambda: rate(judge_by_rules, messages), lambda: rate(vader, messages))
+    report("classifying messages, plain is VADER", found, "/s", ">= 1")
+    own = list(OWN_MESSAGES) * 1_000
+    print(
+        f"classification: {1e6 / max(rate(judge_by_rules, own) for _ in range(5)):.1f} us for about 60 characters"
+    )
+
+
+def judge_by_rules(text: str) -> str:
+    return classify(None, text).sentiment
+
+
+def judge_by_vader() -> Judge:
+    from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
+
+    score = SentimentIntensityAnalyzer().polarity_scores
+    return lambda text: cut(score(text)["compound"], VADER_CUT)
+
+
+def cut(value: float, at: float) -> str:
+    if value <= -at:
+        return "negative"
+    return "positive" if value >= at else "neutral"
+
+
+def show(path: Path, vader: Judge) -> None:
+    """Print how often each side agrees with the people, and where it does not."""
+    texts, human = [], []
+    with path.open(encoding="utf-8", errors="replace") as file:
+        for line in file:
+            _, valence, text = line.rstrip("\n").split("\t", 2)
+            texts.append(text)
+            human.append(cut(float(valence), HUMAN_CUT))
+    shares = ", ".join(f"{name} {human.count(name) / len(human):.0%}" for name in CLASSES)
+    print(f"  {path.name}: {len(texts):,} texts, to people {shares}")
+    for name, judge in ((VERSION, judge_by_rules), ("VADER", vader)):
+        said = [judge(text) for text in texts]
+        counts = Counter(zip(human, said, strict=True))
+        confusion = "  ".join(
+            f"{one[:3]}: " + "/".join(f"{counts[one, other]}" for other in CLASSES) for one in CLASSES
+        )
+        print(
+            f"    {name:8} accuracy {accuracy(counts):.3f}  macro-F1 {macro_f1(counts):.3f}"
+            f"  said neg/neu/pos of {confusion}"
+        )
+
+
+def accuracy(counts: Counter[tuple[str, str]]) -> float:
+    return sum(counts[name, name] for name in CLASSES) / counts.total()
+
+
+def macro_f1(counts: Counter[tuple[str, str]]) -> float:
+    """Return the mean of the three classes' harmonic means of precision and recall."""
+    return sum(f1(counts, name) for name in CLASSES) / len(CLASSES)
+
+
+def f1(counts: Counter[tuple[str, str]], name: str) -> float:
+    right = counts[name, name]
+    there = sum(counts[name, other] for other in CLASSES)
+    said = sum(counts[other, name] for other in CLASSES)
+    return 2 * right / (there + said) if there + said else 0.0
+
+
+def customer_messages() -> Iterator[str]:
+    """Read the messages of a bank's customers; nobody has judged them."""
+    for path in sorted((DATA / "customer-messages").glob("*.csv")):
+        with path.open(encoding="utf-8", newline="") as file:
+            for row in csv.DictReader(file):
+                yield row["text"]
+
+
+def show_distribution(messages: Sequence[str]) -> None:
+    """Print what the rules say of messages that nobody has judged."""
+    found = [classify(None, message) for message in messages]
+    count = len(found)
+    for name, values in (
+        ("urgency", Counter(one.urgency for one in found)),
+        ("sentiment", Counter(one.sentiment for one in found)),
+        ("requires action", Counter(one.requires_action for one in found)),
+    ):
+        shares = ", ".join(f"{value} {number / count:.1%}" for value, number in sorted(values.items()))
+        print(f"  {count:,} customers' messages, {name}: {shares}")
+
+
+def rate(judge: Judge, messages: Sequence[str]) -> float:
+    """Return the messages a second."""
+    started = time.perf_counter()
+    for message in messages:
+        judge(message)
+    return len(messages) / (time.perf_counter() - started)
+
+
+if __name__ == "__main__":
+    main()
