@@ -1,8 +1,8 @@
 """Phrases and what each weighs on three scales, found in a row of words by look-ups alone."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from itertools import groupby
 from typing import Literal
 
 Phrase = tuple[str, ...]
@@ -23,45 +23,50 @@ Hits = tuple[list[Hit], list[Hit], list[Hit]]
 
 @dataclass(frozen=True, slots=True)
 class Lexicon:
-    """Entries by their first word, then by their second, the longest first.
+    """What each phrase weighs, and how long the phrases are that begin with two given words.
 
-    A phrase of one word is under each second word, too, and under `END` for all the others.
+    The lengths are by first word, then by second, the longest first; those of one word are under `END`, too.
     """
 
-    entries: Mapping[str, Mapping[str, Sequence[Entry]]]
+    weights: Mapping[Phrase, tuple[tuple[Scale, int], ...]]
+    lengths: Mapping[str, Mapping[str, tuple[int, ...]]]
 
     @classmethod
     def of(cls, entries: Iterable[Entry]) -> "Lexicon":
         """Make the look-ups for phrases of at least one word."""
-        grouped = groupby(sorted(entries), key=lambda entry: entry[0][0])
-        return cls({first: _by_second_word(list(group)) for first, group in grouped})
+        weights: dict[Phrase, tuple[tuple[Scale, int], ...]] = {}
+        for phrase, scale, weight in entries:
+            weights[phrase] = (*weights.get(phrase, ()), (scale, weight))
+        return cls(weights, _lengths(weights))
 
     def hits(self, words: tuple[str, ...]) -> Hits:
         """Find the phrases in *words*, whose last is `END`: on each scale the longest at a place, none in another.
 
-        Linear: a place costs as many comparisons as there are entries with its two words.
+        Linear: a place costs at most one look-up for each length of a phrase, however many phrases there are.
         """
         found: Hits = ([], [], [])
         free_from = [0, 0, 0]
-        entries = self.entries
+        lengths, weights = self.lengths, self.weights
         for start, word in enumerate(words):
-            if word in entries:
-                by_second = entries[word]
-                for phrase, scale, weight in by_second.get(words[start + 1]) or by_second[END]:
-                    free = free_from[scale]
-                    end = start + len(phrase)
-                    if start >= free and words[start:end] == phrase:
-                        found[scale].append((phrase, weight, start, free))
-                        free_from[scale] = end
+            if word in lengths:
+                by_second = lengths[word]
+                for length in by_second.get(words[start + 1]) or by_second[END]:
+                    phrase = words[start : start + length]
+                    for scale, weight in weights.get(phrase, ()):
+                        free = free_from[scale]
+                        if start >= free:
+                            found[scale].append((phrase, weight, start, free))
+                            free_from[scale] = start + length
         return found
 
 
-def _by_second_word(entries: Sequence[Entry]) -> dict[str, list[Entry]]:
-    single = [entry for entry in entries if len(entry[0]) == 1]
-    found: dict[str, list[Entry]] = {END: single}
-    for entry in sorted(entries, key=lambda entry: -len(entry[0])):
-        if len(entry[0]) > 1:
-            found.setdefault(entry[0][1], []).append(entry)
-    for second in found.keys() - {END}:
-        found[second] += single
-    return found
+def _lengths(phrases: Iterable[Phrase]) -> dict[str, dict[str, tuple[int, ...]]]:
+    found: defaultdict[str, defaultdict[str, set[int]]] = defaultdict(lambda: defaultdict(set))
+    for phrase in phrases:
+        second = phrase[1] if len(phrase) > 1 else END
+        found[phrase[0]][second].add(len(phrase))
+    return {
+        first: {END: tuple(by_second[END])}
+        | {second: tuple(sorted(some | by_second[END], reverse=True)) for second, some in by_second.items()}
+        for first, by_second in found.items()
+    }
