@@ -32,9 +32,7 @@ Judge = Callable[[str], str]
 
 def main() -> None:
     """Measure and print."""
-    print(
-        f"classification by {VERSION}: its sentiment and VADER's, beside people's valence cut at {HUMAN_CUT} and -{HUMAN_CUT}"
-    )
+    print(f"classification by {VERSION}: its sentiment and VADER's, people's valence cut at ±{HUMAN_CUT}")
     vader = judge_by_vader()
     judged = sorted((DATA / "sentiment").glob("*_GroundTruth.txt"))
     for path in judged:

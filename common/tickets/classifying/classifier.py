@@ -6,6 +6,7 @@ urgency, and asks for something if it has a question mark; words that it shares 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Literal
 
 from common.tickets.classifying.lexicon import END, Hit, Hits
@@ -13,6 +14,7 @@ from common.tickets.classifying.rules import RULES_FILE, Reach, read
 from common.tickets.classifying.tokens import BREAKS, EXCLAMATIONS, QUESTIONS, tokens
 
 _RULES = read(RULES_FILE.read_text(encoding="utf-8"))
+_STOPS = BREAKS | _RULES.negation.words
 
 VERSION: str = _RULES.version
 
@@ -27,6 +29,10 @@ class Classes:
     urgency: UrgencyClass
     sentiment: SentimentClass
     requires_action: bool
+
+
+_classes = cache(Classes)
+"""There are twelve, so each is made once."""
 
 
 def classify(subject: str | None, message: str) -> Classes:
@@ -44,7 +50,7 @@ def classify(subject: str | None, message: str) -> Classes:
     felt, pressing, asking = found
     sentiment = _sentiment(words, felt)
     urgency = _urgency(pressing, 0 if sentiment == "positive" else _loudness(words, text))
-    return Classes(urgency, sentiment, _requires_action(words, asking, urgency))
+    return _classes(urgency, sentiment, _requires_action(words, asking, urgency))
 
 
 def _heed_negations(words: Sequence[str], found: Hits) -> Hits:
@@ -61,10 +67,8 @@ def _negated(words: Sequence[str], hit: Hit, reach: Reach) -> Hit:
     """Return *hit* as a negation before it leaves it, in the same part of the sentence and in no other phrase."""
     phrase, weight, start, free_from = hit
     for word in reversed(words[max(free_from, start - reach.words) : start]):
-        if word in BREAKS:
-            break
-        if word in _RULES.negation.words:
-            return phrase, weight * reach.factor, start, free_from
+        if word in _STOPS:
+            return hit if word in BREAKS else (phrase, weight * reach.factor, start, free_from)
     return hit
 
 
