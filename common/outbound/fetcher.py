@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import httpcore
 
@@ -85,7 +86,7 @@ class Fetcher:
         for _ in range(self._limits.redirects + 1):
             answer = self._get_once(at, {**headers, **secret_headers})
             location = answer.headers.get("location")
-            if answer.status not in REDIRECTS or location is None:
+            if answer.status not in REDIRECTS or not location:
                 return answer
             came_from, at = at, self._follow(at, location)
             if at.origin != came_from.origin:
@@ -134,7 +135,19 @@ class Fetcher:
     def _answer(self, url: Url, response: httpcore.Response) -> Answer:
         headers = _headers(response)
         body = read_body(response.iter_stream(), headers, self._limits.body_bytes)
+        _give_up_if_more_was_said(response)
         return Answer(response.status, headers, body, str(url))
+
+
+def _give_up_if_more_was_said(response: httpcore.Response) -> None:
+    """Close the connection if anything came after the answer: it would be taken for the answer to the next call.
+
+    httpcore keeps it in the parser, has no word for it, and looks at the socket only before it uses it again.
+    """
+    stream: Any = response.stream
+    unread, _ = stream._stream._connection._h11_state.trailing_data  # noqa: SLF001 (there is no public way)
+    if unread:
+        response.extensions["network_stream"].close()
 
 
 def _headers(response: httpcore.Response) -> Mapping[str, str]:

@@ -21,9 +21,14 @@ def test_a_name_that_the_system_knows_for_its_own_is_refused() -> None:
         Addresses().resolve(Url("https", "localhost", 443, "/"))
 
 
-def test_a_name_that_leads_nowhere_makes_its_host_ill() -> None:
-    with pytest.raises(HostIll, match=r"nowhere\.invalid"):
-        look_up("nowhere.invalid", 30)
+def test_a_name_that_leads_nowhere_makes_its_host_ill(monkeypatch: pytest.MonkeyPatch) -> None:
+    def knows_nothing(*_: Any, **__: Any) -> list[Any]:
+        raise socket.gaierror(socket.EAI_NONAME, "not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", knows_nothing)
+
+    with pytest.raises(HostIll, match=r"nowhere\.example"):
+        look_up("nowhere.example", 30)
 
 
 def test_a_resolver_that_is_too_slow_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:

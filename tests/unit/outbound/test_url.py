@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.errors import AddressRefused
-from common.outbound.url import URL_CHARS_MAX, Url, join, read_url
+from common.outbound.url import DEFAULT_PORTS, URL_CHARS_MAX, Url, join, read_url
 
 
 @pytest.mark.parametrize(
@@ -213,5 +213,6 @@ def test_no_other_reader_finds_another_host_in_what_is_taken(rest: str, start: s
         return
 
     assert urlsplit(start + rest).hostname == url.host.lower()
+    assert (urlsplit(start + rest).port or DEFAULT_PORTS[url.scheme]) == url.port
     assert httpx.URL(start + rest).host == url.host
     assert read_url(str(url)) == url
