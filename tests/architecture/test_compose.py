@@ -49,11 +49,12 @@ def test_only_the_balancer_is_published() -> None:
     assert [name for name, service in SERVICES.items() if "ports" in service] == ["balancer"]
 
 
-def test_only_the_balancer_has_a_way_out_and_it_reaches_no_server() -> None:
+def test_each_way_out_is_of_one_service_and_the_published_one_reaches_no_server() -> None:
     ways_out = {name for name, network in COMPOSE["networks"].items() if not (network or {}).get("internal")}
+    on_them = {way: [name for name, service in SERVICES.items() if way in service["networks"]] for way in ways_out}
     servers = {"mongo", "broker", "redis"}
 
-    assert [name for name, service in SERVICES.items() if ways_out & set(service["networks"])] == ["balancer"]
+    assert on_them == {"outside": ["balancer"], "outward": ["worker-ingestion"]}
     for name in servers:
         assert not set(SERVICES[name]["networks"]) & set(SERVICES["balancer"]["networks"])
 
