@@ -42,6 +42,12 @@ TICKETS = TenantCollection(
             name="live_urgency",
             partialFilterExpression=LIVE,
         ),
+        # Of a source that has a twentieth of the tickets a page examined twelve times what it shows without.
+        IndexModel(
+            [("org_id", ASCENDING), ("source_id", ASCENDING), *_NEWEST_FIRST],
+            name="live_source",
+            partialFilterExpression=LIVE,
+        ),
         IndexModel(
             [("org_id", ASCENDING), ("deleted_at", DESCENDING), ("_id", DESCENDING)],
             name="deleted",
