@@ -10,6 +10,7 @@ from fairway.errors import FairwayError, NotInTime, NotSent, NotWhole, Problem, 
 from fairway.events import Event
 from fairway.file_models import AuditLogEntry, Entry, File, Room, RoomMember, SharedFile, Storage
 from fairway.models import Job, Kind, Progress, RefusedRow, SignedUp, Ticket
+from fairway.source_models import IngestionLog, RefusedRecord, Source, SourceRun
 
 __all__ = [
     "AuditLogEntry",
@@ -18,6 +19,7 @@ __all__ = [
     "Fairway",
     "FairwayError",
     "File",
+    "IngestionLog",
     "Job",
     "Kind",
     "NotInTime",
@@ -25,11 +27,14 @@ __all__ = [
     "NotWhole",
     "Problem",
     "Progress",
+    "RefusedRecord",
     "RefusedRow",
     "Room",
     "RoomMember",
     "SharedFile",
     "SignedUp",
+    "Source",
+    "SourceRun",
     "Storage",
     "Ticket",
     "Unreachable",

@@ -17,6 +17,7 @@ from fairway.file_commands import entries, fetch, files, show_file, storage, uns
 from fairway.ids import JOB_ID
 from fairway.room_commands import audit_log, room, rooms
 from fairway.share_command import share
+from fairway.source_commands import ingest, ingestions, refused_records, source, sources
 from fairway.starting import and_then, follow, go_on, payload, with_key, within
 from fairway.terminal import Terminal, err, reported
 from fairway.ticket_commands import ticket, tickets
@@ -219,6 +220,11 @@ def kinds(terminal: Terminal) -> None:
 
 
 for _command in (
+    sources,
+    source,
+    ingest,
+    ingestions,
+    refused_records,
     rooms,
     room,
     share,

@@ -12,13 +12,14 @@ from fairway.jobs import Jobs
 from fairway.organizations import Organizations
 from fairway.people import People
 from fairway.rooms import Rooms
+from fairway.sources import Sources
 from fairway.tickets import Tickets
 from fairway.transport import Transport
 
 DEFAULT_URL = "http://127.0.0.1:8080"
 
 
-class Fairway(Organizations, People, Jobs, Tickets, Rooms, Files):
+class Fairway(Organizations, People, Jobs, Tickets, Sources, Rooms, Files):
     """What one person or machine may do. Safe to use from several threads; close it, or use it in a `with`."""
 
     def __init__(

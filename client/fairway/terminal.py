@@ -23,7 +23,7 @@ from fairway.models import Job, Progress
 
 FAILED, REFUSED, NOT_REACHED = 1, 3, 4
 ID_CHARS = 36
-IDS = frozenset({"id", "user_id"})
+IDS = frozenset({"id", "job_id", "user_id"})
 PIPE_CHARS = 200
 err = Console(stderr=True)
 
