@@ -130,7 +130,9 @@ class Source:
                     answer.then(self)
                     self.close_connection = True
                     return
-                self.send_response(answer.status)
+                self.send_response_only(answer.status)
+                if "Date" not in answer.headers:
+                    self.send_header("Date", self.date_time_string())
                 for name, value in {"Content-Type": "application/json", **answer.headers}.items():
                     self.send_header(name, value)
                 self.send_header("Content-Length", str(len(answer.body)))

@@ -2,17 +2,21 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from urllib.parse import urlsplit
 
 from common.connectors.connector import Asked, Connector, Page
 from common.coordination.rate_limiter import SlidingWindow, Turn
-from common.errors import Defer, RateLimited, SourceAsksToWait, Unavailable
+from common.errors import Defer, JobFailed, RateLimited, SourceAsksToWait, Unavailable
 from common.outbound.fetcher import Answer
 from common.sources.source import Source
 from workers.context import Context
 from workers.outside import WITHOUT_REDIS_WAITS_S
+from workers.tickets.ingesting.turning import TOO_LARGE
+
+PAGE_MAX_BYTES = 16 * 1024**2
+"""A page is written in one transaction, and MongoDB refuses those that do not fit into its cache."""
 
 _SERVER_ERROR = 500
 
@@ -59,6 +63,8 @@ class Calls:
             raise self._outside.told_to_wait(wait.retry_after_s) from wait
 
     def _read(self, answer: Answer) -> Page:
+        if len(answer.body) > PAGE_MAX_BYTES:
+            raise JobFailed(f"The source sent a page of more than {PAGE_MAX_BYTES} bytes.", code=TOO_LARGE)
         try:
             return self._connector.page(answer.url, answer.status, answer.headers, answer.body)
         except SourceAsksToWait:
@@ -95,6 +101,6 @@ def host_of(url: str) -> str:
 def _date(headers: Mapping[str, str]) -> datetime | None:
     try:
         at = parsedate_to_datetime(headers["date"])
-    except (KeyError, ValueError, TypeError):
+        return at.astimezone(UTC) if at.tzinfo is not None else None
+    except (KeyError, ValueError, TypeError, OverflowError, IndexError):
         return None
-    return at if at.tzinfo is not None else None

@@ -21,11 +21,17 @@ _EMPTY = ("", None)
 
 @dataclass(frozen=True)
 class Sorted:
-    """The records of a page: tickets that are there, keys of those that are gone, and records that are neither."""
+    """The records of a page: tickets that are there, keys of those that are gone, and records that are neither.
+
+    *seen* are the keys of all that are there, also of what can't become a ticket; *nameless* counts the records
+    that do not say which they are.
+    """
 
     incoming: Sequence[Incoming]
     gone: Sequence[str]
     refusals: Sequence[Refusal]
+    seen: Sequence[str]
+    nameless: int
 
 
 class Records:
@@ -41,17 +47,22 @@ class Records:
         incoming: list[Incoming] = []
         gone: list[str] = []
         refusals: list[Refusal] = []
+        seen: list[str] = []
+        nameless = 0
         for number, record in enumerate(records, first_number):
+            key = None
             try:
                 key = f"id:{self._connector.external_id(record)}"
                 if self._connector.is_gone(record):
                     gone.append(key)
                     continue
+                seen.append(key)
                 changed_at = self._connector.changed_at(record)
                 incoming.append(Incoming(key, self._hash(record), (number, record), changed_at))
             except Unusable as error:
+                nameless += key is None
                 refusals.append(Refusal(number, error.field, error.detail))
-        return Sorted(incoming, gone, refusals)
+        return Sorted(incoming, gone, refusals, seen, nameless)
 
     def make(self, one: Incoming) -> Ticket | Refusal:
         """Return the ticket that a record is, or why it is none."""

@@ -102,8 +102,9 @@ class Run:
         asked = self._connector.first(since) if state.url is None else self._connector.following(state.url)
         page, at = self._ask(asked, state)
         turning.check(page)
-        found = self._records.sort(page.records, state.tally.read + 1)
-        turned = turning.Turned(asked.url, page, at or self._ctx.services.clock.now(), found.incoming)
+        found = self._records.sort(page.records, state.now_on.records + 1)
+        read_at = at or self._ctx.services.clock.now()
+        turned = turning.Turned(asked.url, page, read_at, found.incoming, found.nameless)
         is_full = self._job.mode == "full"
         after = turning.after(state, turned, is_stable=self._connector.is_stable, is_full=is_full)
         observed = _copied(state.shape)
@@ -144,9 +145,10 @@ class Run:
             ctx.scope, source_id=source_id, incoming=found.incoming, make=make, job_id=ctx.job_id, now=now
         )
         gone = self._plan_gone(found.gone, now)
-        refusals = [*found.refusals, *synced.refusals] if before.now_on.number == 1 else []
+        is_first = before.now_on.number == 1
+        refusals = sorted([*found.refusals, *synced.refusals], key=lambda one: one.line) if is_first else []
         refused = refused_documents(refusals[: REFUSED_KEPT_MAX - before.refused_kept], ctx.job_id)
-        tally = _tally(synced, gone, len(refusals), is_first=before.now_on.number == 1)
+        tally = _tally(synced, gone, len(refusals), is_first=is_first)
         after = replace(
             after,
             tally=before.tally + tally,
@@ -161,7 +163,7 @@ class Run:
             if refused:
                 scope[REFUSED_ROWS].insert_many(refused)
             if self._job.mode == "full":
-                seen.note(scope, ctx.job_id, [one.natural_key for one in found.incoming], now)
+                seen.note(scope, ctx.job_id, found.seen, now)
             logs.note(scope, ctx.job_id, figures(after))
 
         self._commit(work, after)
@@ -189,6 +191,8 @@ class Run:
             return "The source does not list all that it has."
         if seen_keys == 0:
             return "The source showed no records at all."
+        if nameless := state.now_on.nameless:
+            return f"{nameless} records of the source do not say which they are."
         total, shown = state.now_on.total, state.now_on.records
         if total is not None and total > shown:
             return f"The source says that it has {total} records, and showed {shown}."

@@ -37,7 +37,8 @@ class Tally:
 class Pass:
     """One walk over all pages; *began_at* is by the source's clock where it shows one.
 
-    *records* counts all that stood on them, *total* is how many there are as the source says.
+    *records* counts all that stood on them, *nameless* those that did not say which they are; *total* is the most
+    that the source said there are.
     """
 
     number: int = 1
@@ -46,6 +47,7 @@ class Pass:
     began_at: str | None = None
     total: int | None = None
     records: int = 0
+    nameless: int = 0
     has_moved: bool = False
     places: Walk = field(default_factory=Walk)
     contents: Walk = field(default_factory=Walk)

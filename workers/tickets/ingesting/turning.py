@@ -25,6 +25,7 @@ class Turned:
     page: Page
     at: datetime
     incoming: Sequence[Incoming]
+    nameless: int = 0
 
 
 def check(page: Page) -> None:
@@ -83,8 +84,9 @@ def _pass_after(was: Pass, turned: Turned, changed: str | None) -> Pass:
         pages=was.pages + 1,
         empty=0 if page.records or page.passed_over else was.empty + 1,
         began_at=began_at,
-        total=page.total if page.total is not None else was.total,
+        total=max((one for one in (was.total, page.total) if one is not None), default=None),
         records=was.records + len(page.records) + page.passed_over,
+        nameless=was.nameless + turned.nameless,
         has_moved=was.has_moved or moved or (known and page.total != was.total),
         places=was.places.on(place),
         contents=was.contents.on(content) if turned.incoming else was.contents,
