@@ -16,10 +16,7 @@ from common.connectors.credentials import CredentialField, bearer
 
 _LIMITED = (HTTPStatus.FORBIDDEN, HTTPStatus.TOO_MANY_REQUESTS)
 _LIMIT_SAID_WITHIN_BYTES = 4_096
-_SINGLE = (
-    "title", "body", "state", "state_reason", "created_at", "html_url", "author_association",
-    "customer_id", "assignee", "milestone",
-)  # fmt: skip
+_ATTRIBUTES = ("html_url", "state_reason", "author_association", "assignee", "milestone")
 
 
 class GithubIssues(Connector):
@@ -71,7 +68,7 @@ class GithubIssues(Connector):
             raise answers.asks_to_wait(headers, now)
         answers.demand_page(status, headers, now)
         found = answers.records(answers.read_json(headers, body), "the top")
-        issues = [record for record in found if "pull_request" not in record]
+        issues = [record for record in found if not record.get("pull_request")]
         following = link_header.next_page(headers, asked_url=asked_url, base_url=self.endpoint.base_url)
         return Page(issues, following, passed_over=len(found) - len(issues))
 
@@ -85,29 +82,22 @@ class GithubIssues(Connector):
 
     def essence(self, record: Record) -> Any:
         """Return what a ticket is made of; neither reactions nor the number of comments are."""
-        return _single_values(record), records.texts(record.get("labels"), "name"), record.get("number")
+        return _values(record), records.texts(record.get("labels"), "name")
 
     def ticket(self, record: Record) -> dict[str, Any]:
         """Map an issue; one without a text is its title."""
-        title, body, state, reason, created_at, url, association, login, assignee, milestone = _single_values(
-            record
-        )
+        values = _values(record)
+        is_completed = values["state"] == "closed" and values["state_reason"] == "completed"
         return records.said(
             external_id=self.external_id(record),
-            customer_id=login,
+            customer_id=values["login"],
             channel="github",
-            subject=title,
-            message=records.first_text(body, title),
-            status="resolved" if state == "closed" and reason == "completed" else state,
+            subject=values["title"],
+            message=records.first_text(values["body"], values["title"]),
+            status="resolved" if is_completed else values["state"],
             tags=records.texts(record.get("labels"), "name"),
-            created_at=created_at,
-            attributes=records.said(
-                html_url=url,
-                state_reason=reason,
-                author_association=association,
-                assignee=assignee,
-                milestone=milestone,
-            ),
+            created_at=values["created_at"],
+            attributes=records.said(**{name: values[name] for name in _ATTRIBUTES}),
         )
 
 
@@ -117,11 +107,20 @@ def _says_limited(headers: Mapping[str, str], body: bytes) -> bool:
     return is_told or b"rate limit" in body[:_LIMIT_SAID_WITHIN_BYTES].lower()
 
 
-def _single_values(record: Record) -> tuple[Any, ...]:
+def _values(record: Record) -> dict[str, Any]:
     get = record.get
-    values = (
-        get("title"), get("body"), get("state"), get("state_reason"), get("created_at"), get("html_url"),
-        get("author_association"), records.inner(get("user"), "login"), records.inner(get("assignee"), "login"),
-        records.inner(get("milestone"), "title"),
-    )  # fmt: skip
-    return records.singles(values, _SINGLE)
+    return records.singles(
+        {
+            "number": get("number"),
+            "title": get("title"),
+            "body": get("body"),
+            "state": get("state"),
+            "state_reason": get("state_reason"),
+            "created_at": get("created_at"),
+            "html_url": get("html_url"),
+            "author_association": get("author_association"),
+            "login": records.inner(get("user"), "login"),
+            "assignee": records.inner(get("assignee"), "login"),
+            "milestone": records.inner(get("milestone"), "title"),
+        }
+    )

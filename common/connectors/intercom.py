@@ -12,11 +12,9 @@ from common.connectors.credentials import CredentialField, bearer, needed
 
 _CURSOR = "starting_after"
 _STATUSES = {"open": "open", "snoozed": "pending", "closed": "closed"}
-_ATTRIBUTES = ("priority", "admin_assignee_id", "team_assignee_id")
-_SINGLE = (
-    "title", "state", "created_at", "source/type", "source/subject", "source/body", "source/delivered_as",
-    "source/url", *_ATTRIBUTES, "customer_id",
-)  # fmt: skip
+_TOP = ("id", "title", "state", "created_at", "priority", "admin_assignee_id", "team_assignee_id")
+_SOURCE = ("type", "subject", "body", "delivered_as", "url")
+_ATTRIBUTES = ("delivered_as", "url", "priority", "admin_assignee_id", "team_assignee_id")
 _LINE_ENDS = re.compile(r"<br[^<>]{0,100}>|</(?:p|div|li|h[1-6]|tr)>", re.IGNORECASE)
 _MARKUP = re.compile(r"<[a-zA-Z/!][^<>]*>")
 
@@ -73,39 +71,32 @@ class Intercom(Connector):
 
     def essence(self, record: Record) -> Any:
         """Return what a ticket is made of; no statistics, and nobody's having read it."""
-        return record.get("id"), _single_values(record), _tags(record), _custom_attributes(record)
+        return _values(record), _tags(record), _custom_attributes(record)
 
     def ticket(self, record: Record) -> dict[str, Any]:
         """Map a conversation; one that began without a text is its subject."""
-        title, state, created_at, channel, subject, body, delivered_as, url, *others, customer = _single_values(
-            record
-        )
-        subject, message = _plain(title) or _plain(subject), _plain(body)
-        attributes = records.said(
-            delivered_as=delivered_as, url=url, **dict(zip(_ATTRIBUTES, others, strict=True))
-        )
+        values = _values(record)
+        subject, state = _plain(values["title"]) or _plain(values["subject"]), values["state"]
+        attributes = records.said(**{name: values[name] for name in _ATTRIBUTES})
         return records.said(
             external_id=self.external_id(record),
-            customer_id=customer,
-            channel=channel,
+            customer_id=values["customer"],
+            channel=values["type"],
             subject=subject,
-            message=records.first_text(message, subject),
+            message=records.first_text(_plain(values["body"]), subject),
             status=_STATUSES.get(state, state) if isinstance(state, str) else state,
             tags=_tags(record),
-            created_at=records.instant_text(created_at),
+            created_at=records.instant_text(values["created_at"]),
             attributes=records.at_most(attributes, _custom_attributes(record)),
         )
 
 
-def _single_values(record: Record) -> tuple[Any, ...]:
-    get, source = record.get, record.get("source")
-    source = source if type(source) is dict else {}
-    values = (
-        get("title"), get("state"), get("created_at"), source.get("type"), source.get("subject"),
-        source.get("body"), source.get("delivered_as"), source.get("url"), *map(get, _ATTRIBUTES),
-        _customer(record),
-    )  # fmt: skip
-    return records.singles(values, _SINGLE)
+def _values(record: Record) -> dict[str, Any]:
+    values = {name: record.get(name) for name in _TOP}
+    for name in _SOURCE:
+        values[name] = records.inner(record.get("source"), name)
+    values["customer"] = _customer(record)
+    return records.singles(values)
 
 
 def _customer(record: Record) -> Any:

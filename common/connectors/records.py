@@ -1,6 +1,6 @@
 """How values are taken out of a record that may hold anything."""
 
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Container, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -37,11 +37,11 @@ def identifier(value: Any, field: str) -> str:
     return value
 
 
-def singles(values: tuple[Any, ...], names: Iterable[str]) -> tuple[Any, ...]:
-    """Return *values* as they are. Raises `Unusable` of its one of *names* if one is a list or an object."""
-    if _CONTAINERS.isdisjoint(map(type, values)):
+def singles(values: dict[str, Any]) -> dict[str, Any]:
+    """Return *values* as they are. Raises `Unusable` of the first that is a list or an object."""
+    if _CONTAINERS.isdisjoint(map(type, values.values())):
         return values
-    name = next(name for name, value in zip(names, values, strict=True) if type(value) in _CONTAINERS)
+    name = next(name for name, value in values.items() if type(value) in _CONTAINERS)
     raise Unusable(name, "must be a single value")
 
 

@@ -17,8 +17,7 @@ class RestMapping:
     def __init__(self, settings: RestSettings) -> None:
         fields = {name: where for name, where in settings.fields if where is not None}
         self._tags = reader(fields.pop("tags", None))
-        self._names = tuple(fields)
-        self._readers = tuple(map(reader, fields.values()))
+        self._fields = {name: reader(where) for name, where in fields.items()}
         self._statuses = settings.status_map
         self._chosen = _chosen(settings.attributes)
         elsewhere = (*fields.values(), settings.fields.tags, settings.changed_at)
@@ -31,7 +30,7 @@ class RestMapping:
 
     def ticket(self, record: Mapping[str, Any]) -> dict[str, Any]:
         """Return the values of a ticket's fields; a status that the settings do not know stays as it is."""
-        values = dict(zip(self._names, self._values(record), strict=True))
+        values = self._values(record)
         status = values.get("status")
         values |= {
             "external_id": records.identifier(values["external_id"], "external_id"),
@@ -43,8 +42,8 @@ class RestMapping:
         }
         return records.said(**values)
 
-    def _values(self, record: Mapping[str, Any]) -> tuple[Any, ...]:
-        return records.singles(tuple([read(record) for read in self._readers]), self._names)
+    def _values(self, record: Mapping[str, Any]) -> dict[str, Any]:
+        return records.singles({name: read(record) for name, read in self._fields.items()})
 
     def _tag_texts(self, record: Mapping[str, Any]) -> str | list[str]:
         found = self._tags(record)

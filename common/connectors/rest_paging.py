@@ -1,5 +1,6 @@
 """Where the next page of a `rest` source is, in each of the ways that its settings can name."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -8,6 +9,8 @@ from common.connectors import link_header, urls
 from common.connectors.pointers import reader
 from common.connectors.rest_settings import ByCursor, ByLink, ByOffset, ByPage
 from common.errors import SourceIll
+
+_NUMBER = re.compile(r"[0-9]{1,18}\Z")
 
 
 @dataclass(frozen=True)
@@ -73,4 +76,4 @@ def _has_ended(paging: ByPage | ByOffset, found: Answered, *, seen: int, page_si
 
 def _number(asked_url: str, paging: ByPage | ByOffset) -> int:
     text = urls.parameter(asked_url, paging.parameter) or ""
-    return int(text) if text.isascii() and text.isdigit() else paging.first
+    return int(text) if _NUMBER.match(text) else paging.first

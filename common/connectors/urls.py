@@ -17,7 +17,7 @@ def at(base_url: str, path: str, query: Iterable[tuple[str, object]] = ()) -> st
     """Return the URL of *path* below *base_url*; what the base asks for stays."""
     base = urlsplit(base_url)
     asked = [*parse_qsl(base.query, keep_blank_values=True), *query]
-    return urlunsplit((base.scheme, base.netloc, base.path.rstrip("/") + path, urlencode(asked), ""))
+    return urlunsplit((base.scheme, base.netloc, base.path.rstrip("/") + path or "/", urlencode(asked), ""))
 
 
 def with_parameter(url: str, name: str, value: object) -> str:
@@ -47,7 +47,7 @@ def next_page(found: object, *, asked_url: str, base_url: str) -> str:
         raise AnswerRefused("The source names a next page that is no URL.") from error
     if not is_there:
         raise AnswerRefused("The source names a next page that is not on its own host.")
-    path, query = quote(target.path, safe=_PATH_SIGNS), quote(target.query, safe=_QUERY_SIGNS)
+    path, query = quote(target.path, safe=_PATH_SIGNS) or "/", quote(target.query, safe=_QUERY_SIGNS)
     return urlunsplit((base.scheme, base.netloc, path, query, ""))
 
 

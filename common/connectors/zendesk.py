@@ -31,16 +31,7 @@ _ATTRIBUTES = (
     "priority", "type", "recipient", "assignee_id", "group_id", "organization_id", "brand_id", "ticket_form_id",
     "problem_id", "due_at",
 )  # fmt: skip
-_SINGLE = (
-    "subject",
-    "description",
-    "status",
-    "requester_id",
-    "created_at",
-    "channel",
-    "external_id",
-    *_ATTRIBUTES,
-)
+_SINGLE = ("id", "subject", "description", "status", "requester_id", "created_at", "external_id", *_ATTRIBUTES)
 
 
 class Zendesk(Connector):
@@ -126,23 +117,22 @@ class Zendesk(Connector):
 
     def essence(self, record: Record) -> Any:
         """Return what a ticket is made of, with the custom fields that are filled in."""
-        return (
-            record.get("id"), _single_values(record), records.texts(record.get("tags")), _custom_fields(record),
-        )  # fmt: skip
+        return _values(record), records.texts(record.get("tags")), _custom_fields(record)
 
     def ticket(self, record: Record) -> dict[str, Any]:
         """Map a ticket; one without a description is its subject."""
-        subject, description, status, requester, created_at, channel, reference, *others = _single_values(record)
-        attributes = records.said(external_id=reference, **dict(zip(_ATTRIBUTES, others, strict=True)))
+        values = _values(record)
+        status = values["status"]
+        attributes = records.said(**{name: values[name] for name in ("external_id", *_ATTRIBUTES)})
         return records.said(
             external_id=self.external_id(record),
-            customer_id=requester,
-            channel=channel,
-            subject=subject,
-            message=records.first_text(description, subject),
+            customer_id=values["requester_id"],
+            channel=values["channel"],
+            subject=values["subject"],
+            message=records.first_text(values["description"], values["subject"]),
             status=_STATUSES.get(status, status) if isinstance(status, str) else status,
             tags=records.texts(record.get("tags")),
-            created_at=created_at,
+            created_at=values["created_at"],
             attributes=records.at_most(attributes, _custom_fields(record)),
         )
 
@@ -177,13 +167,10 @@ def _named(following: Any) -> Any:
     return following
 
 
-def _single_values(record: Record) -> tuple[Any, ...]:
-    get = record.get
-    values = (
-        get("subject"), get("description"), get("status"), get("requester_id"), get("created_at"),
-        records.inner(get("via"), "channel"), get("external_id"), *map(get, _ATTRIBUTES),
-    )  # fmt: skip
-    return records.singles(values, _SINGLE)
+def _values(record: Record) -> dict[str, Any]:
+    values = {name: record.get(name) for name in _SINGLE}
+    values["channel"] = records.inner(record.get("via"), "channel")
+    return records.singles(values)
 
 
 def _custom_fields(record: Record) -> dict[str, Any]:

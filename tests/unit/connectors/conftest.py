@@ -28,7 +28,10 @@ def make() -> Make:
     """Return what makes a connector by its name."""
 
     def _make(
-        name: str, base_url: str = "https://api.example", page_size: int = 100, config: dict[str, Any] | None = None
+        name: str,
+        base_url: str = "https://api.example",
+        page_size: int = 100,
+        config: dict[str, Any] | None = None,
     ) -> Connector:
         return CONNECTORS[name](Endpoint(base_url, page_size, config or {}), clock=Stopped())
 

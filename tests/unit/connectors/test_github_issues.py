@@ -69,8 +69,10 @@ def test_the_five_recorded_pages_give_exactly_thirteen_issues(github: Connector)
 
 
 def test_pages_are_followed_by_link_and_pull_requests_are_passed_over(github: Connector) -> None:
-    link = '<https://api.github.com/repositories/1/issues?page=2>; rel="next", <https://api.github.com/x>; rel="last"'
-    body = orjson.dumps([ISSUE, {**ISSUE, "number": 8, "pull_request": {"url": "u"}}])
+    link = (
+        '<https://api.github.com/repositories/1/issues?page=2>; rel="next", <https://api.github.com/x>; rel="last"'
+    )
+    body = orjson.dumps([{**ISSUE, "pull_request": None}, {**ISSUE, "number": 8, "pull_request": {"url": "u"}}])
 
     page = github.page(f"{BASE_URL}/issues", 200, {"link": link}, body)
 

@@ -115,7 +115,13 @@ def test_neither_reading_nor_statistics_change_the_essence(intercom: Connector) 
     same = {**CONVERSATION, "read": True, "statistics": None, "updated_at": 1, "waiting_since": 2}
 
     assert intercom.essence(same) == intercom.essence(CONVERSATION)
-    for change in ({"state": "open"}, {"tags": None}, {"contacts": None}, {"source": {}}, {"custom_attributes": {}}):
+    for change in (
+        {"state": "open"},
+        {"tags": None},
+        {"contacts": None},
+        {"source": {}},
+        {"custom_attributes": {}},
+    ):
         assert intercom.essence({**CONVERSATION, **change}) != intercom.essence(CONVERSATION)
 
 
