@@ -153,7 +153,10 @@ class Context:
         Raises `LockHeld`, for which the job waits without holding a worker, and `LockLost` into the block.
         """
         with ExitStack() as stack:
-            held = self.services.locks.hold(f"{self.org_id}:{name}", ttl_s, holder=f"job {self.job_id}")
+            # What this very job held when it died is its own: its earlier claim writes no more, by the fence.
+            held = self.services.locks.hold(
+                f"{self.org_id}:{name}", ttl_s, holder=f"job {self.job_id}", inherits=True
+            )
             try:
                 lease = stack.enter_context(held)
             except LockHeld as error:  # it may be free sooner than it has to be

@@ -22,12 +22,13 @@ local NUMBERS = 4294967296 -- in an epoch: 49 days of them
 
 local function parts(held) return string.match(held, '^(%S+) (%d+) (%d+) %d+ (%d+) ') end
 
--- token, ttl, holder, and with an epoch: it and the question that it answers
+-- token, ttl, holder, 1 if this holder takes over what it holds already, and with an epoch: it and the question that
+-- it answers
 -- -> {ms until it ends, epoch, number} | {ms until the present holder's end} | {-1, question}
 if VERB == 'acquire' then
   local ttl = tonumber(ARGV[3])
   local held = redis.call('GET', LOCK)
-  if held then
+  if held and not (ARGV[5] == '1' and string.match(held, '^%S+ %d+ %d+ %d+ %d+ (.*)$') == ARGV[4]) then
     local left = redis.call('PTTL', LOCK)
     local token, epoch, number, own_ttl = parts(held)
     if token == TOKEN then return {left, epoch, number} end -- a call that was repeated because its answer was lost
@@ -48,12 +49,12 @@ if VERB == 'acquire' then
   local number = of_run == run and math.max(last + 1, now - began) or NUMBERS
   if number >= NUMBERS then
     local question = redis.call('GET', ASKED)
-    if not (ARGV[5] and question == ARGV[6]) then
+    if not (ARGV[6] and question == ARGV[7]) then
       redis.call('SET', ASKED, TOKEN, 'PX', QUESTION_LASTS_MS, 'NX')
       return {-1, redis.call('GET', ASKED)}
     end
     redis.call('DEL', ASKED)
-    epoch, number, began = ARGV[5], 1, now
+    epoch, number, began = ARGV[6], 1, now
   end
   redis.call('SET', FENCES, string.format('%s %s %.0f %.0f', run, epoch, number, began), 'PX', FENCES_LAST_MS)
   local record = string.format('%s %s %.0f %.0f %d %s', TOKEN, epoch, number, now, ttl, ARGV[4])

@@ -78,15 +78,19 @@ class Lock:
         self._acquired = LOCK_ATTEMPTS.labels("acquired")
         self._contended = LOCK_ATTEMPTS.labels("held")
 
-    def acquire(self, name: str, ttl_s: float = TTL_S, *, holder: str | None = None) -> Lease:
+    def acquire(
+        self, name: str, ttl_s: float = TTL_S, *, holder: str | None = None, inherits: bool = False
+    ) -> Lease:
         """Take the lock for *ttl_s* seconds. Raises `LockHeld`, with the rest of its present holder's time.
 
-        *holder* is shown to operators. Fences of a name rise from lease to lease, whatever happens to Redis.
+        *holder* is shown to operators. Who *inherits* takes the lock over from a holder of the same name: from
+        itself, as it was before it died. Fences of a name rise from lease to lease, whatever happens to Redis.
         """
         _check(ttl_s)
         token = secrets.token_hex(16)
         began_at = datetime.now(UTC)
-        left_ms, *fence = self._acquire(name, token, round(ttl_s * 1000), holder or self._holder)
+        asked = (token, round(ttl_s * 1000), _one_line(holder or self._holder), int(inherits))
+        left_ms, *fence = self._acquire(name, asked)
         if not fence:
             self._contended.inc()
             raise LockHeld(f"Somebody else holds the lock {name}.", retry_after_s=left_ms / 1000)
@@ -117,14 +121,16 @@ class Lock:
         return _held(name, found, 0) if found else None
 
     @contextmanager
-    def hold(self, name: str, ttl_s: float = TTL_S, *, holder: str | None = None) -> Iterator[Lease]:
-        """Hold the lock for the block, renewed in the background every third of *ttl_s*.
+    def hold(
+        self, name: str, ttl_s: float = TTL_S, *, holder: str | None = None, inherits: bool = False
+    ) -> Iterator[Lease]:
+        """Hold the lock for the block, renewed in the background every third of *ttl_s*; else as `acquire`.
 
         Raises `LockHeld`. When the lock is lost, `LockLost` is raised into the block at its next bytecode, and in
         any case at its end. While Redis does not answer, renewal is tried ten times as often, until the lease's
         time is over.
         """
-        lease = self.acquire(name, ttl_s, holder=holder)
+        lease = self.acquire(name, ttl_s, holder=holder, inherits=inherits)
         renewal = _Renewal(self, lease)
         try:
             yield lease
@@ -149,10 +155,10 @@ class Lock:
         )
         return list(islice(found, limit))
 
-    def _acquire(self, name: str, token: str, ttl_ms: int, holder: str) -> list[Any]:
+    def _acquire(self, name: str, asked: tuple[str, int, str, int]) -> list[Any]:
         answer: tuple[Any, ...] = ()
         for _ in range(_EPOCH_TRIES):
-            found: list[Any] = self._script(_keys(name), "acquire", token, ttl_ms, _one_line(holder), *answer)
+            found: list[Any] = self._script(_keys(name), "acquire", *asked, *answer)
             if found[0] >= 0:
                 return found
             epoch = self._next_epoch()

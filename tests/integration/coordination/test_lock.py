@@ -108,6 +108,22 @@ def test_a_late_release_does_not_free_the_next_owner(stand: Stand, lock: Lock) -
     assert status.fence == owner.fence
 
 
+def test_who_died_takes_over_what_it_held_itself(lock: Lock) -> None:
+    dead = lock.acquire(NAME, 60, holder="job 1")
+
+    with pytest.raises(LockHeld):
+        lock.acquire(NAME, 60, holder="job 2", inherits=True)
+    with pytest.raises(LockHeld):
+        lock.acquire(NAME, 60, holder="job 1")
+    risen = lock.acquire(NAME, 60, holder="job 1", inherits=True)
+
+    assert risen.fence > dead.fence
+    with pytest.raises(LockLost):
+        lock.renew(dead)
+    assert not lock.release(dead)
+    assert lock.renew(risen).fence == risen.fence
+
+
 def test_a_late_renewal_is_refused(stand: Stand, lock: Lock) -> None:
     late = lock.acquire(NAME, 0.2)
     stand.advance(0.21)
@@ -414,8 +430,8 @@ def test_a_name_is_bounded(lock: Lock, name: str) -> None:
 
 
 def test_an_answer_that_was_lost_does_not_lock_its_caller_out(lock: Lock) -> None:
-    first = lock._acquire(NAME, "token", 5000, "")
-    again = lock._acquire(NAME, "token", 5000, "")
+    first = lock._acquire(NAME, ("token", 5000, "", 0))
+    again = lock._acquire(NAME, ("token", 5000, "", 0))
 
     assert [int(one) for one in again[1:]] == [int(one) for one in first[1:]]
 
