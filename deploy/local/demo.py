@@ -1,4 +1,4 @@
-"""`python -m deploy.local.demo`: organizations import tickets and share files while workers are killed.
+"""`python -m deploy.local.demo`: organizations import and ingest tickets and share files while workers are killed.
 
 Everything is done through the public API, and every count is checked; the exit status says whether all of it held.
 """
@@ -18,9 +18,10 @@ from rich.markup import escape
 
 from common.config import Settings
 from common.errors import Misconfigured
-from deploy.local import demo_files, demo_tickets
+from deploy.local import demo_files, demo_ingestion, demo_tickets
 from deploy.local.demo_killer import Killer
 from deploy.local.demo_tenants import Tenant, raise_tier
+from deploy.local.sample_source import SampleSource
 from deploy.local.servers import free_port
 from deploy.local.stack import Stack
 
@@ -33,7 +34,7 @@ def main() -> int:
     asked = _arguments()
     tasks = demo_tickets.tasks_for(NAMES, asked.file, asked.mapping)
     started = time.monotonic()
-    with _stack() as stack:
+    with SampleSource(demo_ingestion.RECORDS).serving() as source, _stack(source) as stack:
         console.print(f"Everything runs: API {stack.url}, Flower {stack.flower_url} ({stack.flower_login})")
         killer = Killer(stack, console, "worker-tickets", "row")
         reports = demo_tickets.import_all(stack, console, tasks, killer)
@@ -41,6 +42,7 @@ def main() -> int:
         faults = [f"{report.tenant.name}: {fault}" for report in reports for fault in report.faults]
         if asked.file is None:  # a file of one's own may be too small to be interrupted
             faults += [*killer.faults(), *_share_files(stack, reports[0].tenant)]
+            faults += _ingest(stack, reports[1].tenant, source)
     for fault in faults:
         console.print(f"[red]not as it must be:[/red] {escape(fault)}")
     if not faults:
@@ -61,9 +63,20 @@ def _share_files(stack: Stack, tenant: Tenant) -> list[str]:
     return [f"{tenant.name}: {fault}" for fault in report.faults] + killer.faults()
 
 
+def _ingest(stack: Stack, tenant: Tenant, source: SampleSource) -> list[str]:
+    """Let an organization ingest a source, and show what came of it; return what is not as it must be."""
+    killer = Killer(stack, console, "worker-ingestion", "record")
+    try:
+        report = demo_ingestion.ingest(tenant, source, console, killer)
+    except (FairwayError, KeyError, TypeError) as error:
+        raise Misconfigured(f"The demo came to a halt: {error!r}") from error
+    console.print(demo_ingestion.table_of(report))
+    return [f"{tenant.name}: {fault}" for fault in report.faults] + killer.faults()
+
+
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        description="Import tickets for three organizations, share files in one, and kill workers meanwhile."
+        description="Import tickets, share files and ingest a source for three organizations, and kill workers."
     )
     parser.add_argument("--file", type=Path, help="a CSV or JSON Lines file of your own; only it is imported")
     parser.add_argument("--mapping", type=json.loads, help='ticket field to column, as {"message": "text"}')
@@ -71,7 +84,7 @@ def _arguments() -> argparse.Namespace:
 
 
 @contextmanager
-def _stack() -> Iterator[Stack]:
+def _stack(source: SampleSource) -> Iterator[Stack]:
     """Run the whole stack on free ports in a temporary folder; its lines go to a file there."""
     with tempfile.TemporaryDirectory(prefix="fairway-demo-") as folder:
         log = (Path(folder) / "stack.log").open("w", encoding="utf-8")
@@ -83,6 +96,8 @@ def _stack() -> Iterator[Stack]:
             lease_s=5,
             sweep_s=1,
             grace_s=5,
+            ingest_allowed_hosts=(source.host,),
+            ingest_requests_per_minute=600,  # it is ours; of somebody else's host 60 are asked for
         )
         stack = Stack(settings, lambda name, line: print(f"{name:20} | {line}", file=log, flush=True))
         console.print("Starting MongoDB, Redis, the API, the workers, two sweepers and Flower ...")

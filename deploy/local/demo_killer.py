@@ -19,6 +19,11 @@ class Killer:
         self._lock = threading.Lock()
         self._done = False
 
+    @property
+    def has_killed(self) -> bool:
+        """Tell whether it has done so."""
+        return self._done
+
     def look(self, job: Job, shown: Progress) -> None:
         """Kill if this *job* is in the middle."""
         with self._lock:

@@ -5,6 +5,7 @@ Its records are sorted by when they changed; `REST` is what the `rest` connector
 
 import random
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -43,8 +44,8 @@ class SampleSource:
         self._changes = 0
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self._server.daemon_threads = True
-        self.asked = 0
-        self.is_cut = False
+        self._cut_until = 0.0
+        self.was_cut = False
         for _ in range(records):
             self.add()
 
@@ -78,6 +79,10 @@ class SampleSource:
         for key in self._chance.sample(sorted(self.texts), count):
             with self._lock:
                 del self._records[key]
+
+    def cut(self, seconds: float) -> None:
+        """Answer nobody for so long: connections are closed without a word."""
+        self._cut_until, self.was_cut = time.monotonic() + seconds, True
 
     @contextmanager
     def serving(self) -> Iterator["SampleSource"]:
@@ -118,9 +123,8 @@ class SampleSource:
             wbufsize = 1024 * 1024
 
             def do_GET(self) -> None:
-                source.asked += 1
-                if source.is_cut:
-                    self.close_connection = True  # without a word
+                if time.monotonic() < source._cut_until:
+                    self.close_connection = True
                     return
                 body, next_ = source.page(self.path)
                 self.send_response(200)
