@@ -1,8 +1,10 @@
 """Tickets by hand: made, changed by whoever comes first and last, and classified but for what is set by hand."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
+from flask import Flask
 
 from common.ids import is_id, new_id
 from common.services import Services
@@ -372,3 +374,34 @@ def test_nobody_changes_the_tickets_of_others_or_reads_what_became_of_them(
         problem_of(stranger(method, f"/v1/tickets/{made['id']}{end}", json=body), 404)
 
     assert (stored(services, admin.org_id, TICKETS), stored(services, admin.org_id, HISTORY)) == before
+
+
+def test_members_may_do_it_all_and_keys_what_their_scopes_say(
+    admin: Member, member_of: Callable[..., Member], app: Flask
+) -> None:
+    made = make_ticket(member_of(admin.org_id, "member"))
+    path = f"/v1/tickets/{made['id']}"
+    keys = {}
+    for scope in ("tickets:read", "tickets:write", "files:write"):
+        asked = {"name": scope, "scopes": [scope]}
+        keys[scope] = Member(
+            app.test_client(), admin.org_id, admin("POST", "/v1/api-keys", json=asked).json["token"]
+        )
+
+    statuses = {
+        scope: [
+            key("GET", path).status_code,
+            key("GET", f"{path}/history").status_code,
+            key("PATCH", path, json={"channel": scope}).status_code,
+            key("DELETE", path).status_code,
+            key("POST", f"{path}/restore").status_code,
+        ]
+        for scope, key in keys.items()
+    }
+
+    assert statuses == {
+        "tickets:read": [200, 200, 403, 403, 403],
+        "tickets:write": [403, 403, 200, 204, 200],
+        "files:write": [403] * 5,
+    }
+    assert {entry["actor_id"][:4] for entry in history(admin, made["id"])} == {"key:"}
