@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, ClassVar
 
+from jsonpointer import JsonPointer
+
 from common.clock import Clock, SystemClock
 from common.connectors.credentials import CredentialField, wrong_with
 
@@ -68,7 +70,7 @@ class Connector(ABC):
     @classmethod
     def check(cls, config: Mapping[str, Any]) -> list[Wrong]:
         """Return what is wrong with *config*; nothing, if a source can be set up with it."""
-        return [(f"/{name}", f"{cls.name} has no such setting.") for name in config]
+        return [(JsonPointer.from_parts([name]).path, f"{cls.name} has no such setting.") for name in config]
 
     @classmethod
     def check_credentials(cls, credentials: Mapping[str, Any], config: Mapping[str, Any]) -> list[Wrong]:  # noqa: ARG003 - for those that it matters to

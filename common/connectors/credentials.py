@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from jsonpointer import JsonPointer
+
 from common.errors import CredentialsRefused
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
@@ -24,9 +26,7 @@ class CredentialField:
 def wrong_with(given: Mapping[str, Any], fields: Mapping[str, CredentialField]) -> list[tuple[str, str]]:
     """Return the JSON pointer and a sentence for each value of *given* that its field does not take."""
     missing = [(f"/{name}", "Is needed.") for name, one in fields.items() if one.required and name not in given]
-    unknown = [
-        (f"/{_escaped(name)}", f"Must be one of {', '.join(fields)}.") for name in given if name not in fields
-    ]
+    unknown = [(_pointer(name), "There is no such credential.") for name in given if name not in fields]
     faults = {name: _fault(given[name], one) for name, one in fields.items() if name in given}
     return missing + unknown + [(f"/{name}", fault) for name, fault in faults.items() if fault]
 
@@ -71,5 +71,5 @@ def _fault(value: Any, field: CredentialField) -> str | None:
     return None
 
 
-def _escaped(name: str) -> str:
-    return name.replace("~", "~0").replace("/", "~1")
+def _pointer(name: str) -> str:
+    return str(JsonPointer.from_parts([name]).path)

@@ -52,12 +52,18 @@ REST: dict[str, Any] = {
     "changed_at": "/updated_at",
     "paging": {"style": "cursor", "next": "/links/next", "total": "/total"},
 }  # fmt: skip
+DESCRIBED = [
+    REST,
+    {**REST, "paging": {"style": "offset"}},
+    {"paging": {"style": "link"}, "fields": REST["fields"]},
+]
 ALL = [
-    CONNECTORS["github_issues"](Endpoint("https://api.example/repos/o/n", 10)),
-    CONNECTORS["intercom"](Endpoint("https://api.example", 10)),
-    CONNECTORS["zendesk"](Endpoint("https://api.example", 10)),
-    CONNECTORS["rest"](Endpoint("https://api.example", 10, REST)),
-    CONNECTORS["rest"](Endpoint("https://api.example", 10, {**REST, "paging": {"style": "offset"}})),
+    *(
+        known(Endpoint("https://api.example/repos/o/n", 10))
+        for known in CONNECTORS.values()
+        if not known.check({})
+    ),
+    *(CONNECTORS["rest"](Endpoint("https://api.example", 10, config)) for config in DESCRIBED),
 ]
 each = pytest.mark.parametrize("connector", ALL, ids=lambda one: one.name)
 

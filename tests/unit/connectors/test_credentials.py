@@ -35,7 +35,7 @@ def test_what_no_header_could_carry_is_refused_without_repeating_it(secret: Any)
 def test_what_is_missing_or_not_known_is_named() -> None:
     assert wrong_with({"tok/en": "x"}, FIELDS) == [
         ("/token", "Is needed."),
-        ("/tok~1en", "Must be one of token, name."),
+        ("/tok~1en", "There is no such credential."),
     ]
 
 

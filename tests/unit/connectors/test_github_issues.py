@@ -228,8 +228,12 @@ def test_a_next_page_that_can_not_be_followed_does_not_pass_for_the_end(
         github.page(f"{BASE_URL}/issues", 200, {"link": link}, b"[]")
 
 
+def test_it_can_be_asked_for_changes_and_a_deleted_issue_moves_those_behind_it(github: Connector) -> None:
+    assert (github.has_since, github.is_stable, github.lists_all) == (True, False, True)
+
+
 def test_a_public_repository_needs_no_token(github: Connector) -> None:
     assert github.secret_headers({}) == {}
     assert github.secret_headers({"token": "t"}) == {"Authorization": "Bearer t"}
     assert github.check_credentials({}, {}) == []
-    assert github.check({"labels": "bug"}) == [("/labels", "github_issues has no such setting.")]
+    assert github.check({"a/b": "bug"}) == [("/a~1b", "github_issues has no such setting.")]
