@@ -38,7 +38,7 @@ class ShapeChange:
 
 
 def observe(shape: Shape, record: Mapping[str, Any]) -> None:
-    """Add to *shape* what *record* shows."""
+    """Add to *shape* what *record* shows; a name that is long, or not printable, is passed over."""
     is_first = not shape
     for name, value in record.items():
         known = shape.get(name)
@@ -46,7 +46,7 @@ def observe(shape: Shape, record: Mapping[str, Any]) -> None:
         if known is not None:
             if kind not in known["types"]:
                 known["types"].append(kind)
-        elif len(shape) < FIELDS_MAX and len(name) <= NAME_MAX_CHARS:
+        elif len(shape) < FIELDS_MAX and len(name) <= NAME_MAX_CHARS and name.isprintable():
             shape[name] = {"types": [kind], "always": is_first}
     if len(record) < len(shape):
         for name, known in shape.items():

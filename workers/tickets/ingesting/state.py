@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal, Self
 
 from workers.tickets.ingesting.repeats import Walk
-from workers.tickets.ingesting.shape import Shape
+from workers.tickets.ingesting.shape import FieldShape, Shape
 
 PASSES_MAX = 3
 """How often the pages are read of a source whose records move between them while they are read."""
@@ -75,15 +75,21 @@ class State:
     shape: Shape = field(default_factory=dict)
 
     def checkpoint(self) -> dict[str, Any]:
-        """Return the state as plain values."""
-        return asdict(self)
+        """Return the state as plain values; names that a source has given are no names of fields in it."""
+        shape = [[name, one["types"], one["always"]] for name, one in self.shape.items()]
+        return {**asdict(self), "shape": shape}
 
     @classmethod
     def restored(cls, checkpoint: Mapping[str, Any]) -> Self:
         """Return the state that `checkpoint` gave."""
         now_on = checkpoint["now_on"]
         walks = {name: Walk(**now_on[name]) for name in ("places", "contents")}
-        return cls(**{**checkpoint, "tally": Tally(**checkpoint["tally"]), "now_on": Pass(**{**now_on, **walks})})
+        parts = {
+            "tally": Tally(**checkpoint["tally"]),
+            "now_on": Pass(**{**now_on, **walks}),
+            "shape": {name: FieldShape(types=types, always=always) for name, types, always in checkpoint["shape"]},
+        }
+        return cls(**{**checkpoint, **parts})
 
     def tried_anew(self, run: int) -> "State":
         """Return the state for the run of that number: an explicit retry forgets what ended the run before."""
