@@ -91,7 +91,7 @@ def _run(tenant: Tenant, made: Source, title: str, expected: dict[str, int], mod
 
 def table_of(report: Report) -> Table:
     """Return what each run did, as a table."""
-    columns = ("pages", "new", "updated", "unchanged", "deleted", "errors")
+    columns = ("pages", "new", "updated", "unchanged", "deleted")
     table = Table(title=f"What came from the source: {report.listed} tickets")
     for heading in ("run", *columns, "s", "exact"):
         table.add_column(heading, justify="left" if heading == "run" else "right", no_wrap=True)
