@@ -21,7 +21,9 @@ _URL = {
     "example": "https://api.github.com/repos/acme/website",
 }
 _CREDENTIALS = {
-    "description": "what the API wants to be shown, by the connector's names; kept encrypted, shown to nobody",
+    "description": "what the API wants to be shown, by the connector's names: all of it, in place of what is"
+    " there; kept encrypted, and shown to nobody",
+    "maxProperties": CREDENTIALS_MOST,
     "example": {"token": "…"},
 }
 
@@ -51,14 +53,18 @@ class SourceChange(ma.Schema):
     config = ma.fields.Dict(
         keys=ma.fields.String(validate=ma.validate.Length(1, NAME_MAX_CHARS)),
         validate=ma.validate.Length(0, CONFIG_MAX_FIELDS),
-        metadata={"description": "what the connector has to be told; no secrets: it is shown", "example": {}},
+        metadata={
+            "description": "what the connector has to be told, at most 16 KiB; no secrets: it is shown",
+            "maxProperties": CONFIG_MAX_FIELDS,
+            "example": {},
+        },
     )
     credentials = ma.fields.Dict(
         keys=ma.fields.String(validate=ma.validate.Length(1, NAME_MAX_CHARS)),
         values=ma.fields.String(validate=ma.validate.Length(1, CREDENTIAL_MAX_CHARS)),
         allow_none=True,
         validate=ma.validate.Length(0, CREDENTIALS_MOST),
-        metadata=_CREDENTIALS | {"description": f"{_CREDENTIALS['description']}; in place of all there are"},
+        metadata=_CREDENTIALS,
     )
 
 

@@ -6,9 +6,11 @@ from typing import Any
 import pytest
 
 from common.caller import Caller
+from common.jobs.record import JobRecord
 from common.services import Services
 from common.sources.draft import Draft
 from common.sources.source import Source
+from tests.integration.conftest import Slot
 
 BASE_URL = "https://api.github.com/repos/acme/website"
 
@@ -28,3 +30,18 @@ def make_source(services: Services, caller: Caller) -> Callable[..., Source]:
 def source(make_source: Callable[..., Source]) -> Source:
     """Return a source."""
     return make_source()
+
+
+def end_as_a_worker_would(services: Services, record: JobRecord, error: str | None = None) -> None:
+    """Let a job end as a worker would: well, or with an error."""
+    slot = Slot(services)
+    member = slot.take(record.queue)
+    assert member is not None
+    claimed = slot.claim(member)
+    assert claimed is not None
+    assert claimed.job_id == record.id
+    if error is None:
+        assert services.jobs.succeed(claimed, {})
+    else:
+        problem = {"code": error, "detail": "A sentence.", "attempt": 1, "at": services.clock.now()}
+        assert services.jobs.fail(claimed, problem, charged=True)

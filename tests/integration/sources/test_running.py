@@ -19,24 +19,9 @@ from common.sources.running import UNKNOWN_FOR
 from common.sources.source import Source
 from common.sources.turns import Turn
 from common.tickets.ingest import IngestTickets
-from tests.integration.conftest import Slot
+from tests.integration.sources.conftest import end_as_a_worker_would
 
 TOGETHER = 8
-
-
-def end(services: Services, record: JobRecord, error: str | None = None) -> None:
-    """Let a job end as a worker would: well, or with an error."""
-    slot = Slot(services)
-    member = slot.take(record.queue)
-    assert member is not None
-    claimed = slot.claim(member)
-    assert claimed is not None
-    assert claimed.job_id == record.id
-    if error is None:
-        assert services.jobs.succeed(claimed, {})
-    else:
-        problem = {"code": error, "detail": "A sentence.", "attempt": 1, "at": services.clock.now()}
-        assert services.jobs.fail(claimed, problem, charged=True)
 
 
 def once(caller: Caller, key: str) -> Once:
@@ -91,7 +76,7 @@ def test_of_runs_that_are_started_at_once_one_is_accepted(
 def test_once_a_run_has_ended_the_next_one_may_begin(
     services: Services, caller: Caller, source: Source, error: str | None
 ) -> None:
-    end(services, services.runs.start(caller, source.source_id, "incremental"), error)
+    end_as_a_worker_would(services, services.runs.start(caller, source.source_id, "incremental"), error)
 
     assert services.runs.start(caller, source.source_id, "incremental").state == "queued"
 
@@ -177,8 +162,8 @@ def test_a_source_without_the_credentials_that_it_needs_is_not_run(
 
 def test_a_retried_run_takes_the_turn_again(services: Services, caller: Caller, source: Source) -> None:
     record = services.runs.start(caller, source.source_id, "full")
-    end(services, record, "source-ill")
-    end(services, services.runs.start(caller, source.source_id, "full"))
+    end_as_a_worker_would(services, record, "source-ill")
+    end_as_a_worker_would(services, services.runs.start(caller, source.source_id, "full"))
     scope = services.scope(caller.org_id)
     services.submitter.retry(caller.org_id, record.id)
 
@@ -191,7 +176,7 @@ def test_a_retried_run_takes_the_turn_again(services: Services, caller: Caller, 
 
 def test_a_retried_run_fails_while_another_one_goes_on(services: Services, caller: Caller, source: Source) -> None:
     record = services.runs.start(caller, source.source_id, "full")
-    end(services, record, "source-ill")
+    end_as_a_worker_would(services, record, "source-ill")
     second = services.runs.start(caller, source.source_id, "full")
     scope = services.scope(caller.org_id)
     services.submitter.retry(caller.org_id, record.id)

@@ -15,6 +15,8 @@ from werkzeug.test import TestResponse
 from common.ids import new_id
 from common.jobs.kind import KINDS
 from common.services import Services
+from common.sources import logs
+from common.tickets.collections import REFUSED_ROWS
 from common.tickets.import_file import ImportFile
 from tests.integration.conftest import Slot, caller_of, make_person
 from tests.integration.web.conftest import Member
@@ -61,6 +63,8 @@ def sample(document: Document, schema: Mapping[str, Any]) -> Any:
     """Make a value that *schema* takes, with every field."""
     if "$ref" in schema:
         return sample(document, document["components"]["schemas"][schema["$ref"].rsplit("/", 1)[-1]])
+    if "anyOf" in schema:
+        return sample(document, schema["anyOf"][0])
     kinds = schema.get("type", "object")
     kind = kinds[0] if isinstance(kinds, list) else kinds
     if "enum" in schema:
@@ -133,9 +137,12 @@ def things(services: Services, admin: Member) -> dict[str, str]:
     sent = shared_zip(services, admin, room)
     (file,) = admin("GET", f"/v1/rooms/{room}/files").json["items"]
     (ticket,) = admin("GET", "/v1/tickets").json["items"]
+    source, run = ingested(services, admin)
     assert services.jobs.get(admin.org_id, accepted.json["id"]).kind == ImportFile.name
     return {
         "/v1/tickets/imports/{job_id}": accepted.json["id"],
+        "/v1/ingestion-logs/{job_id}": run,
+        "{source_id}": source,
         "{job_id}": job.id,
         "{ticket_id}": ticket["id"],
         "{user_id}": user_id,
@@ -147,6 +154,22 @@ def things(services: Services, admin: Member) -> dict[str, str]:
         "{file_id}": file["id"],
         "/v1/files/imports/{job_id}": sent,
     }
+
+
+def ingested(services: Services, admin: Member) -> tuple[str, str]:
+    """Set a source up and begin a run of it; return the ids of both."""
+    asked = {
+        "name": CANARY,
+        "connector": "github_issues",
+        "base_url": f"https://api.github.com/repos/acme/{CANARY}",
+    }
+    source = admin("POST", "/v1/sources", json=asked | {"credentials": {"token": CANARY}}).json["id"]
+    run = admin("POST", f"/v1/sources/{source}/ingestions", json={}).json["id"]
+    scope = services.scope(admin.org_id)
+    logs.begin(scope, run, source, "incremental", services.clock.now())
+    row = {"_id": new_id(), "job_id": run, "line": 1, "column": CANARY, "reason": CANARY}
+    scope[REFUSED_ROWS].insert_one(row)
+    return source, run
 
 
 def shared_zip(services: Services, admin: Member, room: str) -> str:
