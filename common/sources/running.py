@@ -68,7 +68,7 @@ class Runs:
     def demand_mine(self, scope: OrgScope, source_id: str, job_id: JobId) -> None:
         """Go on if it is the turn of this job, or nobody's: then it takes it. For a handler, in each transaction.
 
-        Raises `JobFailed` with code `run-overtaken` if another job has it, `source-gone` if the source is deleted.
+        Raises `JobFailed` with code `run-overtaken` if another job has it, or `source-deleted`.
         """
         was = turns.find_turn(scope, source_id)
         if was.job_id == job_id:
@@ -78,7 +78,7 @@ class Runs:
         try:
             is_mine = _taken(scope, source_id, was, job_id, self._clock)
         except NotFound as error:
-            raise JobFailed("The source was deleted.", code="source-gone") from error
+            raise JobFailed("The source was deleted.", code="source-deleted") from error
         if not is_mine:
             raise _overtaken()
 

@@ -83,9 +83,16 @@ class Sources:
         found = self._scope_of(org_id)[SOURCES].find(where, sort=[("_id", -1)], limit=limit, hint="newest")
         return [read_source(one) for one in found]
 
+    def credentials_of(self, org_id: OrgId, source: Source) -> dict[str, str]:
+        """Return what the API of *source*, as it was read, wants to be shown, by name; for a run only.
+
+        Raises `Unavailable` if the source has been given another host since, whose secrets these would be.
+        """
+        return secrets_of.reveal(self._scope_of(org_id), self._keys, source)
+
     def credentials(self, org_id: OrgId, source_id: str) -> dict[str, str]:
-        """Return what the source's API wants to be shown, by name; for a run only. Nothing, if it has none."""
-        return secrets_of.reveal(self._scope_of(org_id), self._keys, source_id)
+        """Return the credentials of a source as it is now. Raises like `get` and `credentials_of`."""
+        return self.credentials_of(org_id, self.get(org_id, source_id))
 
     def change(
         self,
@@ -123,7 +130,7 @@ class Sources:
             if "every_minutes" in fields:
                 turns.plan_next(scope, now, at)
             if credentials is not None:
-                secrets_of.keep(scope, self._keys, source_id, credentials)
+                secrets_of.keep(scope, self._keys, now, credentials)
             return _replaced(scope, was, now)
 
         return self._scope_of(who.org_id).transaction(work)
@@ -157,7 +164,7 @@ class Sources:
                 return
             _bound(scope)
             scope[SOURCES].insert_one(source_document(source))
-            secrets_of.keep(scope, self._keys, source.source_id, credentials)
+            secrets_of.keep(scope, self._keys, source, credentials)
             turns.plan_next(scope, source, source.created_at)
 
         self._scope_of(org_id).transaction(work)
@@ -165,8 +172,8 @@ class Sources:
 
 def _demand_same_host(scope: OrgScope, was: Source, now: Draft) -> None:
     """Raise `Invalid` if another host would be shown the secrets that were given for the one before."""
-    is_same = read_url(now.base_url).origin == read_url(was.base_url).origin
-    if not is_same and secrets_of.names_of(scope, [was.source_id]):
+    is_same_host = read_url(now.base_url).origin == read_url(was.base_url).origin
+    if not is_same_host and secrets_of.names_of(scope, [was.source_id]):
         raise Invalid(
             "Some fields are not valid; see errors.",
             [Fault("Another host is not shown what was given for this one: send them again.", "/credentials")],

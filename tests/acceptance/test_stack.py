@@ -218,7 +218,28 @@ def every_secret(client: httpx.Client) -> list[str]:
     key = client.post("/v1/api-keys", json={"name": "k", "scopes": ["jobs:read"]}, headers=headers).json()["token"]
     assert client.get("/v1/jobs", headers={"Authorization": f"Bearer {key}"}).status_code == 200
     pairs = [one[name] for one in (joined, refreshed) for name in ("access_token", "refresh_token")]
-    return [chosen, changed, reset, invited["invitation"]["token"], key, *pairs]
+    return [chosen, changed, reset, invited["invitation"]["token"], key, *pairs, *secrets_of_a_source(client)]
+
+
+def secrets_of_a_source(client: httpx.Client) -> list[str]:
+    """Give a source a secret and another one, refused ones too, and let a run that finds nobody there use it."""
+    first, second, refused = "zilpzalp-2718", "rotkehlchen-3141", "bluthaenfling-1618"
+    asked = {"name": "Ours", "connector": "intercom", "base_url": "https://tickets.invalid"}
+    headers = {"Idempotency-Key": "source"}
+    for wrong in ({"token": f"{refused}\n"}, {"token": refused, "key": refused}, {refused: refused}):
+        assert client.post("/v1/sources", json=asked | {"credentials": wrong}).status_code == 422
+    made = client.post("/v1/sources", json=asked | {"credentials": {"token": first}}, headers=headers)
+    assert made.status_code == 201, made.text
+    path = f"/v1/sources/{made.json()['id']}"
+    assert client.patch(path, json={"credentials": {"token": second}}).status_code == 200
+    job = client.post(f"{path}/ingestions", json={"mode": "full"}, headers=headers).json()
+    deadline = time.monotonic() + 40
+    while client.get(f"/v1/jobs/{job['id']}?wait=5").json()["state"] != "waiting":
+        assert time.monotonic() < deadline, client.get(f"/v1/jobs/{job['id']}").text
+    shown = [client.get(one).text for one in (path, "/v1/sources", "/v1/ingestion-logs", "/v1/events")]
+    assert client.delete(path).status_code == 204
+    assert not any(secret in text for secret in (first, second, refused) for text in shown)
+    return [first, second, refused]
 
 
 def everything_in_mongo(services: Services) -> list[dict[str, Any]]:

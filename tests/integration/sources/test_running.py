@@ -195,7 +195,7 @@ def test_a_run_of_a_deleted_source_fails(services: Services, caller: Caller, sou
     with pytest.raises(JobFailed) as failed:
         services.runs.demand_mine(services.scope(caller.org_id), source.source_id, record.id)
 
-    assert failed.value.shown_code == "source-gone"
+    assert failed.value.shown_code == "source-deleted"
 
 
 def test_what_a_run_leaves_reaches_the_next_one(services: Services, caller: Caller, source: Source) -> None:
