@@ -118,7 +118,8 @@ class Sources:
             if credentials is None:
                 _demand_same_host(scope, was, draft)
             now = replace(was, **draft.settled())
-            if now == was and credentials is None:
+            is_unplanned = _is_unplanned(scope, was, now)
+            if now == was and credentials is None and not is_unplanned:
                 return was
             asks_else = (now.base_url, now.config) != (was.base_url, was.config)
             now = replace(
@@ -127,7 +128,7 @@ class Sources:
             if asks_else:
                 self._runs.demand_none(scope, source_id)
                 turns.begin_anew(scope, source_id)
-            if "every_minutes" in fields:
+            if is_unplanned:
                 turns.plan_next(scope, now, at)
             if credentials is not None:
                 secrets_of.keep(scope, self._keys, now, credentials)
@@ -178,6 +179,13 @@ def _demand_same_host(scope: OrgScope, was: Source, now: Draft) -> None:
             "Some fields are not valid; see errors.",
             [Fault("Another host is not shown what was given for this one: send them again.", "/credentials")],
         )
+
+
+def _is_unplanned(scope: OrgScope, was: Source, now: Source) -> bool:
+    """Tell whether the next run has to be planned: for another interval, or for a source from an archive."""
+    if now.every_minutes != was.every_minutes:
+        return True
+    return now.every_minutes is not None and turns.find_turn(scope, was.source_id).next_run_at is None
 
 
 def _replaced(scope: OrgScope, was: Source, now: Source) -> Source:

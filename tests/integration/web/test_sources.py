@@ -402,6 +402,21 @@ def test_a_deleted_one_makes_room(admin: Member, monkeypatch: pytest.MonkeyPatch
     assert make(admin)["id"] != made["id"]
 
 
+def test_a_source_from_an_archive_is_planned_again_by_its_first_change(admin: Member, services: Services) -> None:
+    made = make(admin, every_minutes=60)
+    path = f"/v1/sources/{made['id']}"
+    for collection in (SOURCE_RUNS, SOURCE_SECRETS):  # what an archive has not
+        services.scope(admin.org_id)[collection].delete_many({})
+    restored = admin("GET", path).json
+    assert [restored[name] for name in ("has_credentials", "next_run_at", "running_job")] == [False, None, None]
+
+    changed = admin("PATCH", path, json={"every_minutes": 60}).json
+
+    assert changed["next_run_at"] > restored["updated_at"]
+    again = admin("PATCH", path, json={"every_minutes": 60, "name": "Another"}).json
+    assert again["next_run_at"] == changed["next_run_at"]
+
+
 def test_what_is_due_next_follows_the_interval(admin: Member) -> None:
     made = make(admin)
     assert made["next_run_at"] is None
