@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -108,12 +109,14 @@ def test_batches_are_bounded_in_rows_and_in_bytes() -> None:
     assert len(next(in_batches([Refusal(1, None, "x")] * (BATCH_ROWS + 1)))) == BATCH_ROWS
 
 
-def test_fingerprints_are_found_again_and_only_they() -> None:
+@pytest.mark.parametrize("held_max", [0, 700, 1_000, 100_000])
+def test_fingerprints_are_found_again_and_only_they_in_memory_and_on_disk(held_max: int) -> None:
     prints = [fingerprint(row(str(number), "x")) for number in range(3_000)]
 
-    with Fingerprints() as seen:
+    with Fingerprints(held_max) as seen:
         seen.add(prints[:1_000])
         seen.add(prints[500:2_000])
 
         assert seen.among(prints) == set(prints[:2_000])
+        assert seen.among(prints[1_990:2_010]) == set(prints[1_990:2_000])
         assert seen.among([]) == set()
