@@ -31,6 +31,12 @@ REST: dict[str, Any] = {
     "since": {"parameter": "since", "format": "rfc3339"},
     "paging": {"style": "link", "size_parameter": "limit", "total": "/total"},
 }
+BY_CURSOR: dict[str, Any] = {
+    **REST,
+    "path": "/by-id",
+    "paging": {"style": "cursor", "next": "/next", "parameter": "after", "size_parameter": "limit"},
+}
+"""Pages in the order of the ids; each begins after the last id of the one before, so that none moves."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +46,10 @@ class Call:
     path: str
     query: Mapping[str, str]
     headers: Mapping[str, str]
+
+    def header(self, name: str) -> str | None:
+        """Return a header, however its name is written."""
+        return {key.lower(): value for key, value in self.headers.items()}.get(name.lower())
 
 
 @dataclass(frozen=True)
@@ -79,13 +89,16 @@ class Source:
         """Return host and port."""
         return self.url.removeprefix("http://")
 
-    def put(self, record_id: str, **fields: Any) -> None:
-        """Add a record, or change it; it moves to the end of the pages."""
+    def put(self, record_id: str, at: datetime | None = None, **fields: Any) -> None:
+        """Add a record, or change it, *at* or a second after the last; it moves to the end of the pages."""
         with self.lock:
             self._changes += 1
-            at = (FIRST_AT + timedelta(seconds=self._changes)).strftime("%Y-%m-%dT%H:%M:%SZ")
-            was = self.records.pop(record_id, {"id": record_id, "created_at": at, "status": "open"})
-            self.records[record_id] = {**was, "subject": None, "customer": "c-1", **fields, "changed_at": at}
+            at = at or FIRST_AT + timedelta(seconds=self._changes)
+            written = at.strftime("%Y-%m-%dT%H:%M:%SZ")
+            was = self.records.pop(record_id, {"id": record_id, "created_at": written, "status": "open"})
+            self.records[record_id] = {
+                **was, "subject": None, "customer": "c-1", **fields, "changed_at": written,
+            }  # fmt: skip
 
     def remove(self, record_id: str) -> None:
         """Take a record away; those behind it move up."""
@@ -99,6 +112,17 @@ class Source:
 
     def page(self, call: Call) -> Answer:
         """Answer as the API does."""
+        return self._page_by_id(call) if call.path == BY_CURSOR["path"] else self._page_by_change(call)
+
+    def _page_by_id(self, call: Call) -> Answer:
+        after, limit, since = call.query.get("after", ""), int(call.query["limit"]), call.query.get("since", "")
+        with self.lock:
+            found = [one for one in self.records.values() if one["id"] > after and one["changed_at"] >= since[:19]]
+        page = sorted(found, key=lambda one: str(one["id"]))[:limit]
+        following = page[-1]["id"] if len(found) > limit else None
+        return Answer(body=orjson.dumps({"data": page, "next": following}))
+
+    def _page_by_change(self, call: Call) -> Answer:
         offset, limit = int(call.query.get("offset", 0)), int(call.query.get("limit", 100))
         since = call.query.get("since", "")
         with self.lock:

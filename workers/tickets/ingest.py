@@ -33,7 +33,7 @@ from workers.context import Context
 from workers.runner import handles
 from workers.tickets.ingesting import turning
 from workers.tickets.ingesting.calling import Origin
-from workers.tickets.ingesting.run import OVERLAP, IngestionResult, Run
+from workers.tickets.ingesting.run import OVERLAP, IngestionResult, Run, result
 from workers.tickets.ingesting.state import State
 
 
@@ -45,10 +45,10 @@ def ingest(ctx: Context, job: IngestTickets) -> IngestionResult:
     for ever.
     """
     source = _source(ctx, job)
-    connector = _connector(source)
-    with ctx.lock(f"source:{source.source_id}") as lease:
+    # No longer than the job's own lease: who goes on with it after a death waits for nothing else.
+    with ctx.lock(f"source:{source.source_id}", ctx.services.settings.lease_s) as lease:
         try:
-            return _under_lock(ctx, job, Origin(source, connector), lease)
+            return _under_lock(ctx, job, source, lease)
         except (SourceRefused, AnswerRefused, AddressRefused) as error:
             _end(ctx, source, "failed", error)
             raise JobFailed(error.detail, code=error.code) from error
@@ -65,14 +65,27 @@ def ingest(ctx: Context, job: IngestTickets) -> IngestionResult:
             raise
 
 
-def _under_lock(ctx: Context, job: IngestTickets, of: Origin, lease: Lease) -> IngestionResult:
+def _under_lock(ctx: Context, job: IngestTickets, source: Source, lease: Lease) -> IngestionResult:
     checkpoint = ctx.resume()
-    run = Run(ctx, job, of, lease)
-    state = _first(ctx, job, of) if checkpoint is None else State.restored(checkpoint)
-    if state.stage != "ended":
-        state = run.go(_begun(ctx, job, state, lease))
-        INGESTION_RUNS.labels(of.source.connector, "succeeded").inc()
-    return run.result(state)
+    state = State.restored(checkpoint) if checkpoint is not None else None
+    if state is None or state.stage != "ended":
+        _begin(ctx, job, lease)
+        of = Origin(source, _connector(source))
+        begun = state or _first(ctx, job, of)
+        state = Run(ctx, job, of, lease).go(replace(begun.tried_anew(ctx.claimed.run), waits=ctx.claim - 1))
+        INGESTION_RUNS.labels(source.connector, "succeeded").inc()
+    return result(job, ctx.job_id, state)
+
+
+def _begin(ctx: Context, job: IngestTickets, lease: Lease) -> None:
+    """Take the source's turn, also again after a retry, and open the run's log."""
+    now = ctx.services.clock.now()
+
+    def work(scope: OrgScope) -> None:
+        ctx.services.runs.demand_mine(scope, job.source_id, ctx.job_id)
+        logs.begin(scope, ctx.job_id, job.source_id, job.mode, now)
+
+    ctx.write(work, under=lease)
 
 
 def _first(ctx: Context, job: IngestTickets, of: Origin) -> State:
@@ -81,19 +94,6 @@ def _first(ctx: Context, job: IngestTickets, of: Origin) -> State:
     mark = known.watermark if job.mode == "incremental" and of.connector.has_since else None
     since = turning.since(mark, OVERLAP)
     return State(rfc3339(ctx.services.clock.now()), rfc3339(since) if since is not None else None, url=None)
-
-
-def _begun(ctx: Context, job: IngestTickets, state: State, lease: Lease) -> State:
-    """Take the source's turn, also again after a retry, and open the run's log."""
-    now = ctx.services.clock.now()
-    state = replace(state.tried_anew(ctx.claimed.run), waits=ctx.claim - 1)
-
-    def work(scope: OrgScope) -> None:
-        ctx.services.runs.demand_mine(scope, job.source_id, ctx.job_id)
-        logs.begin(scope, ctx.job_id, job.source_id, job.mode, now)
-
-    ctx.write(work, under=lease, checkpoint=state.checkpoint())
-    return state
 
 
 def _source(ctx: Context, job: IngestTickets) -> Source:

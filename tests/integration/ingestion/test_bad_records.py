@@ -1,4 +1,4 @@
-"""Records that can't be tickets are set aside, each with its field and why; whatever others say is kept exactly."""
+"""Records that can't be tickets are set aside, each with its field and why; what others say is kept exactly."""
 
 import json
 from pathlib import Path

@@ -1,13 +1,14 @@
 """One page of a source: with a permit, behind the breaker, and nothing waits in a worker."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from urllib.parse import urlsplit
 
 from common.connectors.connector import Asked, Connector, Page
-from common.coordination.rate_limiter import SlidingWindow, Turn
+from common.coordination.rate_limiter import SlidingWindow
 from common.errors import Defer, JobFailed, RateLimited, SourceAsksToWait, Unavailable
 from common.outbound.fetcher import Answer
 from common.sources.source import Source
@@ -51,10 +52,11 @@ class Calls:
         Raises `HeldBack` or `Defer` if this has to wait, `HostIll` if it may be tried again soon, and else what
         `Fetcher.get` and `Connector.page` raise.
         """
-        self._wait_for_own_limit()
+        has_permit = self._has_own_permit()
         try:
             with self._outside.call():
-                self._take_own_permit()
+                if not has_permit:
+                    self._take_own_permit()
                 answer = self._ctx.services.fetcher.get(
                     asked.url, headers=asked.headers, secret_headers=self._secret_headers
                 )
@@ -72,23 +74,36 @@ class Calls:
                 self._ctx.log.info("source.asks_to_wait", host=self._host, status=answer.status)
             raise
 
-    def _wait_for_own_limit(self) -> None:
-        """Raise `RateLimited` unless the source's own lower limit has a permit: nobody else takes it meanwhile."""
+    def _has_own_permit(self) -> bool:
+        """Tell whether the permit of the source's own lower limit is taken already, or needs no taking.
+
+        Else there is one, and nobody but this run takes it; or `RateLimited` is raised, without a place in a line:
+        who waits there is counted by whoever takes, and there is nobody else.
+        """
         if self._own is None:
-            return
+            return True
         limiter = self._ctx.services.outside_limiter
-        try:
+        with _or_wait():
             if limiter.look(self._own_key, self._own).standings[0].remaining:
-                return
-            turn = Turn(party=self._ctx.org_id, ticket=self._ctx.job_id)
-            wait_s = limiter.reserve(self._own_key, self._own, turn=turn)
-        except Unavailable as error:
-            raise Defer(WITHOUT_REDIS_WAITS_S, "coordination_unavailable") from error
-        raise RateLimited("The source's own limit is used up.", retry_after_s=wait_s)
+                return False
+            verdict = limiter.take(self._own_key, self._own)
+        if not verdict.allowed:
+            raise RateLimited("The source's own limit is used up.", retry_after_s=verdict.retry_after_s)
+        return True
 
     def _take_own_permit(self) -> None:
         if self._own is not None:
-            self._ctx.services.outside_limiter.take(self._own_key, self._own)
+            with _or_wait():
+                self._ctx.services.outside_limiter.take(self._own_key, self._own)
+
+
+@contextmanager
+def _or_wait() -> Iterator[None]:
+    """Let the run wait while Redis does not answer: a call that nobody counts could break a limit."""
+    try:
+        yield
+    except Unavailable as error:
+        raise Defer(WITHOUT_REDIS_WAITS_S, "coordination_unavailable") from error
 
 
 def host_of(url: str) -> str:

@@ -45,7 +45,7 @@ class Records:
     def sort(self, records: Sequence[Record], first_number: int) -> Sorted:
         """Tell what each of *records* is; they are numbered from *first_number* on."""
         incoming: list[Incoming] = []
-        gone: list[str] = []
+        gone: list[Incoming] = []
         refusals: list[Refusal] = []
         seen: list[str] = []
         nameless = 0
@@ -53,16 +53,18 @@ class Records:
             key = None
             try:
                 key = f"id:{self._connector.external_id(record)}"
+                changed_at = self._connector.changed_at(record)
                 if self._connector.is_gone(record):
-                    gone.append(key)
+                    gone.append(Incoming(key, "", (number, record), changed_at))
                     continue
                 seen.append(key)
-                changed_at = self._connector.changed_at(record)
                 incoming.append(Incoming(key, self._hash(record), (number, record), changed_at))
             except Unusable as error:
                 nameless += key is None
                 refusals.append(Refusal(number, error.field, error.detail))
-        return Sorted(incoming, gone, refusals, seen, nameless)
+        taken_back = _taken_back(incoming, gone) if gone else frozenset()
+        there = [one for one in incoming if one.natural_key not in taken_back] if taken_back else incoming
+        return Sorted(there, sorted(taken_back), refusals, seen, nameless)
 
     def make(self, one: Incoming) -> Ticket | Refusal:
         """Return the ticket that a record is, or why it is none."""
@@ -78,6 +80,21 @@ class Records:
     def _hash(self, record: Record) -> str:
         essence = orjson.dumps(self._connector.essence(record), option=orjson.OPT_SORT_KEYS)
         return hashlib.blake2b(self._salt + essence, digest_size=_DIGEST_BYTES).hexdigest()
+
+
+def _taken_back(incoming: Sequence[Incoming], gone: Sequence[Incoming]) -> frozenset[str]:
+    """Return the keys of which the newest, or else the last word of the page is that they are gone."""
+    last: dict[str, tuple[Incoming, bool]] = {}
+    said = [*((one, False) for one in incoming), *((one, True) for one in gone)]
+    for one, is_gone in sorted(said, key=lambda word: word[0].raw[0]):
+        other = last.get(one.natural_key)
+        if other is None or _is_newer(one, other[0]):
+            last[one.natural_key] = one, is_gone
+    return frozenset(key for key, (_, is_gone) in last.items() if is_gone)
+
+
+def _is_newer(one: Incoming, other: Incoming) -> bool:
+    return one.changed_at is None or other.changed_at is None or one.changed_at >= other.changed_at
 
 
 def _fields(raw: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,13 +2,15 @@
 
 import random
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, NoReturn
 
 from common.connectors.connector import Asked, Page
 from common.coordination.lock import Lease
-from common.errors import Defer, HostIll, JobFailed, Unavailable
+from common.errors import CancelRequested, Defer, GivenBack, HostIll, JobFailed, Unavailable
+from common.ids import JobId
 from common.metrics import INGESTION_PAGES, INGESTION_TICKETS
 from common.sources import logs
 from common.tenancy.scope import OrgScope
@@ -83,19 +85,6 @@ class Run:
             if state.stage == "reading":
                 return self.go(state)
         return self._end(state)
-
-    def result(self, state: State) -> IngestionResult:
-        """Return what is told of a run that has ended."""
-        return IngestionResult(
-            source_id=self._job.source_id,
-            mode=self._job.mode,
-            pages=state.pages,
-            passes=state.now_on.number,
-            **asdict(state.tally),
-            kept_because=state.kept_because,
-            shape_changes=[dict(one) for one in state.shape_changes],
-            refused_records=f"/v1/ingestion-logs/{self._ctx.job_id}/refused-records",
-        )
 
     def _read(self, state: State) -> State:
         since = datetime.fromisoformat(state.since) if state.since is not None else None
@@ -208,6 +197,7 @@ class Run:
             after = replace(state, tally=state.tally + tally, cleared_to=key)
 
             def work(scope: OrgScope) -> None:
+                self._ctx.services.runs.demand_mine(scope, self._source.source_id, self._ctx.job_id)
                 gone.write(scope)
                 logs.note(scope, self._ctx.job_id, figures(after))
 
@@ -226,14 +216,15 @@ class Run:
         known = services.runs.state(ctx.scope, source_id)
         changes = [asdict(one) for one in shape.compare(known.shape or {}, state.shape)]
         after = replace(state, stage="ended", shape={}, shape_changes=changes)
-        mark = turning.watermark(state.newest, now) or known.watermark
+        mark = turning.watermark(state.newest, state.now_on.began_at, now) or known.watermark
         left = shape.merged(known.shape or {}, state.shape)
 
         def work(scope: OrgScope) -> None:
             services.runs.finish(scope, source_id, ctx.job_id, watermark=mark, shape=left)
             logs.end(scope, ctx.job_id, "succeeded", now, figures(after), shape_changes=changes)
 
-        self._commit(work, after)
+        with suppress(CancelRequested, GivenBack):  # it has come to its end, and nothing of it can be stopped
+            self._commit(work, after)
         return after
 
     def _plan_gone(self, keys: vanished.Keys, now: datetime) -> Plan:
@@ -267,6 +258,20 @@ class Run:
             total=total if total is not None and total >= done else None,
             stage=after.stage if after.now_on.number == 1 else f"{after.stage}, pass {after.now_on.number}",
         )
+
+
+def result(job: IngestTickets, job_id: JobId, state: State) -> IngestionResult:
+    """Return what is told of a run that has ended."""
+    return IngestionResult(
+        source_id=job.source_id,
+        mode=job.mode,
+        pages=state.pages,
+        passes=state.now_on.number,
+        **asdict(state.tally),
+        kept_because=state.kept_because,
+        shape_changes=[dict(one) for one in state.shape_changes],
+        refused_records=f"/v1/ingestion-logs/{job_id}/refused-records",
+    )
 
 
 def figures(state: State) -> dict[str, int]:

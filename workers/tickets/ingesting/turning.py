@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+import orjson
+
 from common.clock import rfc3339
 from common.connectors.connector import Page
 from common.errors import JobFailed
@@ -58,9 +60,13 @@ def after(state: State, turned: Turned, *, is_stable: bool, is_full: bool) -> St
     return replace(on, stage=stage)
 
 
-def watermark(newest: str | None, now: datetime) -> str | None:
-    """Return from when on the next run asks: what the source dates later than *now* moves it no further."""
-    return min(newest, rfc3339(now)) if newest is not None else None
+def watermark(newest: str | None, began_at: str | None, now: datetime) -> str | None:
+    """Return from when on the next run asks: at the latest from when the last walk over the pages *began_at*.
+
+    What changed after that, on a page that was read already, was not seen. What the source dates later than *now*
+    moves it no further.
+    """
+    return min(filter(None, (newest, began_at, rfc3339(now)))) if newest is not None else None
 
 
 def since(mark: str | None, overlap: timedelta) -> datetime | None:
@@ -69,12 +75,11 @@ def since(mark: str | None, overlap: timedelta) -> datetime | None:
 
 
 def _pass_after(was: Pass, turned: Turned, changed: str | None) -> Pass:
-    page = turned.page
-    content = "\n".join(f"{one.natural_key} {one.content_hash}" for one in turned.incoming).encode()
+    page, content = turned.page, _content(turned)
     place = turned.url.encode()
     if was.places.is_back(place):
         raise JobFailed("The source's pages lead back to one that was read already.", code=REPEATS)
-    if turned.incoming and page.next is not None and was.contents.is_back(content):
+    if page.records and page.next is not None and was.contents.is_back(content):
         raise JobFailed("The source sends the same page again and again.", code=REPEATS)
     began_at = was.began_at or rfc3339(turned.at)
     moved = changed is not None and changed >= began_at
@@ -89,9 +94,16 @@ def _pass_after(was: Pass, turned: Turned, changed: str | None) -> Pass:
         nameless=was.nameless + turned.nameless,
         has_moved=was.has_moved or moved or (known and page.total != was.total),
         places=was.places.on(place),
-        contents=was.contents.on(content) if turned.incoming else was.contents,
+        contents=was.contents.on(content) if page.records else was.contents,
     )
     return _bounded(now_on, has_next=page.next is not None)
+
+
+def _content(turned: Turned) -> bytes:
+    """Return what a page says, but for what may differ each time that the same is said."""
+    if not turned.incoming:
+        return orjson.dumps(list(turned.page.records))
+    return "\n".join(f"{one.natural_key} {one.content_hash}" for one in turned.incoming).encode()
 
 
 def _bounded(now_on: Pass, *, has_next: bool) -> Pass:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
-from common.ids import JobId, first_id_at
+from common.ids import JobId
 from common.tenancy.scope import OrgScope
 from common.tickets import seen
 from common.tickets.collections import TICKETS
@@ -29,7 +29,7 @@ def unseen(
     """Go through the source's tickets in the order of their keys, from *after* on.
 
     Yields, for each step, the last key it looked at and the keys of live tickets that are not *known* and were
-    made *before*: what somebody else added while the run was under way is not its to judge.
+    changed *before*, last: what somebody else added or brought back during the run is not its to judge.
     """
     while True:
         rows = list(
@@ -56,6 +56,6 @@ def unseen(
 def _older(scope: OrgScope, source_id: str, keys: Keys, before: datetime) -> Keys:
     if not keys:
         return ()
-    old = {"source_id": source_id, "deleted_at": None, "_id": {"$lt": first_id_at(before)}}
+    old = {"source_id": source_id, "deleted_at": None, "updated_at": {"$lt": before}}
     found = scope[TICKETS].find({**old, "natural_key": {"$in": list(keys)}}, projection={"natural_key": 1})
     return sorted(one["natural_key"] for one in found)
