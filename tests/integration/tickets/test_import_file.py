@@ -2,6 +2,7 @@
 
 import json
 import threading
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 
 from common.storage.folder import FolderBlobStore
 from common.tickets.batches import BATCH_ROWS
-from common.tickets.classifying.classifier import VERSION
+from common.tickets.classifying.classifier import VERSION, classify
 from common.tickets.collections import REFUSED_ROWS, TICKETS
 from common.tickets.counts import REFUSED_KEPT_MAX
 from workers.context import Context
@@ -52,14 +53,15 @@ def test_rows_become_tickets_with_all_their_fields(importer: Any) -> None:
         "status": "pending",
         "tags": ["a", "b"],
         "attributes": {"plan": "gold"},
-        "urgency": "low",
-        "sentiment": "neutral",
-        "requires_action": False,
+        **asdict(classify("Hello", "It broke,\ntwice")),
         "classifier": VERSION,
+        "overridden": [],
         "created_at": "2026-01-31T08:30:00.000Z",
         "deleted_at": None,
+        "expires_at": None,
     }
-    assert first["links"] == {"self": f"/v1/tickets/{first['id']}"}
+    here = f"/v1/tickets/{first['id']}"
+    assert first["links"] == {"self": here, "history": f"{here}/history"}
     assert (second["status"], second["tags"], second["attributes"]) == ("open", [], {"plan": ""})
     assert second["created_at"] == second["updated_at"]
 
