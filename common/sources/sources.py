@@ -114,9 +114,12 @@ class Sources:
             if revision not in {None, was.revision}:
                 raise Stale("The source has changed since you read it. Read it again.")
             draft = replace(Draft.of(was), **fields)
-            demand_sound(draft, self._addresses, credentials)
-            if credentials is None:
-                _demand_same_host(scope, was, draft)
+            kept = secrets_of.names_of(scope, [source_id]).get(source_id, ())
+            # What is kept must still be what the connector takes; of each, what it says was judged before.
+            shown = dict.fromkeys(kept, "kept") if credentials is None and kept else credentials
+            demand_sound(draft, self._addresses, shown)
+            if credentials is None and kept:
+                _demand_same_host(was, draft)
             now = replace(was, **draft.settled())
             is_unplanned = _is_unplanned(scope, was, now)
             if now == was and credentials is None and not is_unplanned:
@@ -171,10 +174,9 @@ class Sources:
         self._scope_of(org_id).transaction(work)
 
 
-def _demand_same_host(scope: OrgScope, was: Source, now: Draft) -> None:
+def _demand_same_host(was: Source, now: Draft) -> None:
     """Raise `Invalid` if another host would be shown the secrets that were given for the one before."""
-    is_same_host = read_url(now.base_url).origin == read_url(was.base_url).origin
-    if not is_same_host and secrets_of.names_of(scope, [was.source_id]):
+    if read_url(now.base_url).origin != read_url(was.base_url).origin:
         raise Invalid(
             "Some fields are not valid; see errors.",
             [Fault("Another host is not shown what was given for this one: send them again.", "/credentials")],

@@ -24,12 +24,6 @@ GITHUB: Json = {
     "credentials": {"token": TOKEN},
 }
 ELSEWHERE = "https://api.github.example/repos/acme/website"
-REST: Json = {
-    "name": "Our own",
-    "connector": "rest",
-    "base_url": "https://tickets.example",
-    "config": {},
-}
 
 
 def make(who: Member, **fields: Any) -> Json:
@@ -314,6 +308,24 @@ def test_another_path_on_the_same_host_keeps_the_secrets_and_begins_anew(
     assert services.sources.credentials(admin.org_id, made["id"]) == {"token": TOKEN}
     assert services.runs.state(scope, made["id"]).watermark is None
     assert services.sources.get(admin.org_id, made["id"]).generation == 1
+
+
+def test_another_config_that_takes_other_credentials_needs_them(admin: Member) -> None:
+    config = {
+        "records": "/data",
+        "fields": {"external_id": "/id", "message": "/text"},
+        "paging": {"style": "link"},
+    }
+    by_token, by_password = ({"auth": {"style": style}} for style in ("bearer", "basic"))
+    asked = {"name": "Ours", "connector": "rest", "base_url": "https://tickets.example"}
+    body = asked | {"config": config | by_token, "credentials": {"token": TOKEN}}
+    path = admin("POST", "/v1/sources", json=body).headers["Location"]
+
+    found = faults_of(admin("PATCH", path, json={"config": config | by_password}))
+
+    assert found
+    assert all(pointer.startswith("/credentials") for pointer in found)
+    assert TOKEN not in str(found)
 
 
 def test_the_address_of_a_source_stays_while_it_is_run(admin: Member) -> None:
