@@ -25,6 +25,8 @@ from common.tenancy.safety import (
 
 Filter = Mapping[str, Any]
 Document = Mapping[str, Any]
+_AT_ONCE = 10_000
+"""How many documents an answer may hold; MongoDB's own bound of 16 MB on it stays."""
 
 
 class OrgCollection:
@@ -57,9 +59,24 @@ class OrgCollection:
         sort: Sequence[tuple[str, int]] | None = None,
         limit: int = 0,
         hint: str | None = None,
-        max_time_ms: int | None = None,
     ) -> Iterator[dict[str, Any]]:
-        """Iterate over the documents that match. Raises `ExecutionTimeout` if that takes over *max_time_ms*."""
+        """Iterate over the documents that match."""
+        refuse_forbidden(projection)
+        cursor = self.__collection.find(
+            self.__mine(filter), projection, sort=sort, limit=limit, hint=hint, session=self.__session
+        )
+        return _rows(cursor)
+
+    def find_all(
+        self,
+        filter: Filter,  # noqa: A002 (pymongo's name)
+        *,
+        projection: Any = None,
+        sort: Sequence[tuple[str, int]] | None = None,
+        limit: int = 0,
+        hint: str | None = None,
+    ) -> list[dict[str, Any]]:
+        """Return the documents that match, in one round trip if they fit into an answer; for some thousands."""
         refuse_forbidden(projection)
         cursor = self.__collection.find(
             self.__mine(filter),
@@ -67,10 +84,11 @@ class OrgCollection:
             sort=sort,
             limit=limit,
             hint=hint,
-            max_time_ms=max_time_ms,
+            batch_size=_AT_ONCE,
             session=self.__session,
         )
-        return _rows(cursor)
+        with cursor:
+            return cursor.to_list()
 
     def find_one(self, filter: Filter | None = None, *, projection: Any = None) -> dict[str, Any] | None:  # noqa: A002
         """Return the first document that matches, or `None`."""

@@ -37,7 +37,7 @@ class Incoming:
 
 def look_up(scope: OrgScope, source_id: str, keys: Iterable[str]) -> dict[str, str]:
     """Return by natural key the content hash of those that are stored; from the index, no document is read."""
-    found = scope[TICKETS].find(
+    found = scope[TICKETS].find_all(
         {"source_id": source_id, "natural_key": {"$in": list(keys)}},
         projection={"_id": 0, "natural_key": 1, "content_hash": 1},
         hint="content",
@@ -155,7 +155,7 @@ def _read(
 ) -> dict[str, dict[str, Any]]:
     if not keys:
         return {}
-    found = scope[TICKETS].find({"source_id": source_id, "natural_key": {"$in": keys}}, projection=projection)
+    found = scope[TICKETS].find_all({"source_id": source_id, "natural_key": {"$in": keys}}, projection=projection)
     return {one["natural_key"]: one for one in found}
 
 

@@ -58,6 +58,11 @@ READS: dict[str, tuple[Call, ...]] = {
         lambda things, where: things.find_one(where),
         lambda things, where: things.find_one(where, projection=where),
     ),
+    "find_all": (
+        lambda things, where: things.find_all(where),
+        lambda things, where: things.find_all(where, sort=[("n", -1)], limit=10, projection={"org_id": 1}),
+        lambda things, where: things.find_all(where, projection=where),
+    ),
     "count_documents": (
         lambda things, where: -things.count_documents(where),
         lambda things, where: -things.count_documents(where, limit=100),
@@ -142,7 +147,7 @@ def test_every_method_of_pymongo_is_given_safely_or_refused(pool: Pool) -> None:
     print(f"{len(everything)} methods: {len(given)} given with {forms} hostile calls, {len(refused)} refused")
 
 
-OURS_ALONE = {"update_each"}
+OURS_ALONE = {"update_each", "find_all"}
 
 
 @pytest.mark.parametrize("call", calls_with_a_filter())
@@ -313,6 +318,7 @@ SORTS: list[Any] = [[("$where", 1)], [("", 1)], [("org_id", 1)], [("$natural", 1
     "read",
     [
         lambda things, shown: list(things.find({}, projection=shown)),
+        lambda things, shown: things.find_all({}, projection=shown),
         lambda things, shown: things.find_one({}, projection=shown),
         lambda things, shown: things.find_one_and_update({}, MARK, projection=shown),
     ],
