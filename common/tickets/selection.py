@@ -1,20 +1,26 @@
 """Which tickets are asked for, and in which order: the newest first, and of deleted ones the last deleted."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+import pymongo
 from pymongo import DESCENDING
-from pymongo.errors import ExecutionTimeout
+from pymongo.errors import ExecutionTimeout, NetworkTimeout
 
 from common.errors import Unavailable
 from common.tenancy.scope import OrgScope
 from common.tickets.collections import DELETED, LIVE, TICKETS
-from common.tickets.words import sought
+from common.tickets.words import Words, read_words, searched
 
-SEARCH_MS = 5_000
-"""How long a list may search in the database, in milliseconds."""
+SEARCH_S = 5.0
+"""How long a list may search in the database, in seconds."""
+
+RARE_MOST = 1_000
+"""How many tickets have a word that is rare: so many are read and judged in a moment."""
+
+_CANDIDATES = 5
 
 _PLAIN = ("status", "urgency", "sentiment", "requires_action", "source_id")
 
@@ -46,8 +52,8 @@ class Selection:
         """Return the fields that the list is sorted by; the first one tells a ticket's place."""
         return ("deleted_at" if self.deleted else "created_at", DESCENDING), ("_id", DESCENDING)
 
-    def where(self, before: Place | None = None) -> dict[str, Any]:
-        """Return the condition for MongoDB, for tickets that come after *before*. Raises like `sought`."""
+    def where(self, before: Place | None = None, search: str | None = None) -> dict[str, Any]:
+        """Return the condition for MongoDB, for tickets that come after *before* and that *search* finds."""
         conditions: list[dict[str, Any]] = [DELETED if self.deleted else LIVE]
         asked = {name: getattr(self, name) for name in _PLAIN}
         conditions.append({name: value for name, value in asked.items() if value is not None})
@@ -58,18 +64,55 @@ class Selection:
             conditions.append({field: {"$lte": before.at}})
             conditions.append({"$nor": [{field: before.at, "_id": {"$gte": before.ticket_id}}]})
         found: dict[str, Any] = {"$and": [one for one in conditions if one]}
-        return found | ({"$text": {"$search": sought(self.words)}} if self.words is not None else {})
+        return found | ({"$text": {"$search": search}} if search is not None else {})
 
 
 def page(scope: OrgScope, asked: Selection, *, before: Place | None, limit: int) -> list[dict[str, Any]]:
     """List up to *limit* tickets from *before* on, as MongoDB keeps them.
 
-    Raises `Unavailable` if that takes longer than five seconds, and like `sought`.
+    Raises `Unavailable` if that takes longer than `SEARCH_S`, and like `read_words`.
     """
+    words = read_words(asked.words) if asked.words is not None else None
     try:
-        return list(scope[TICKETS].find(asked.where(before), sort=asked.order, limit=limit, max_time_ms=SEARCH_MS))
-    except ExecutionTimeout as error:
+        with pymongo.timeout(SEARCH_S):
+            if words is None:
+                return _query(scope, asked.where(before), asked.order, limit)
+            return _having(words, scope, asked, before=before, limit=limit)
+    except (ExecutionTimeout, NetworkTimeout) as error:
         raise Unavailable(
-            "So many tickets can't be searched in time. Leave out of q what is in most of them, or ask for a "
-            "source, a status or an urgency that fewer have."
+            "So many tickets can't be searched in time. Put a word into q that few of them have, or leave q out."
         ) from error
+
+
+def _having(
+    words: Words, scope: OrgScope, asked: Selection, *, before: Place | None, limit: int
+) -> list[dict[str, Any]]:
+    """Go from page to page of what the database finds until there are enough that have the words."""
+    search, field = _narrow_search(scope, words), asked.order[0][0]
+    found: list[dict[str, Any]] = []
+    while True:
+        some = _query(scope, asked.where(before, search), asked.order, limit)
+        found += [one for one in some if words.are_in((one["subject"], one["message"]))]
+        if len(some) < limit or len(found) >= limit:
+            return found[:limit]
+        before = Place(some[-1][field], some[-1]["_id"])
+
+
+def _query(
+    scope: OrgScope, where: Mapping[str, Any], order: Sequence[tuple[str, int]], limit: int
+) -> list[dict[str, Any]]:
+    return list(scope[TICKETS].find(where, sort=order, limit=limit))
+
+
+def _narrow_search(scope: OrgScope, words: Words) -> str:
+    """Return the search that reads the fewest tickets: for one word that few have, else for all of them.
+
+    That costs some reads for each of the longest words, until one of them turns out to be rare.
+    """
+    candidates = words.single[:_CANDIDATES]
+    if len(candidates) > 1:
+        for word in candidates:
+            found = {"$text": {"$search": searched([word])}}
+            if scope[TICKETS].count_documents(found, limit=RARE_MOST) < RARE_MOST:
+                return searched([word])
+    return searched(words.parts)
