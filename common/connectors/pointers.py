@@ -1,7 +1,8 @@
 """JSON pointers (RFC 6901), made ready to be read from many records; what a record does not have is null."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from operator import itemgetter
 from typing import Any
 
 from jsonpointer import JsonPointer
@@ -19,6 +20,26 @@ def reader(where: str | None) -> Read:
         name = parts[0]
         return lambda whole: whole.get(name) if type(whole) is dict else _step(whole, name)
     return lambda whole: _walk(whole, parts)
+
+
+def reader_of_all(wheres: Sequence[str]) -> Callable[[Any], tuple[Any, ...]]:
+    """Return what reads the values at all of *wheres*, in their order; of most records at once."""
+    each = tuple(map(reader, wheres))
+    names = [found for where in wheres if (found := top(where)) is not None]
+    if len(names) < max(
+        2, len(each)
+    ):  # one reads deeper; or there is but one, of which `itemgetter` makes no tuple
+        return lambda whole: tuple([read(whole) for read in each])
+    at_once = itemgetter(*names)
+
+    def read_all(whole: Any) -> tuple[Any, ...]:
+        try:
+            found: tuple[Any, ...] = at_once(whole)
+        except (LookupError, TypeError):  # it lacks one, or is no object
+            return tuple([read(whole) for read in each])
+        return found
+
+    return read_all
 
 
 def top(where: str | None) -> str | None:

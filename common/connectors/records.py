@@ -1,6 +1,6 @@
 """How values are taken out of a record that may hold anything."""
 
-from collections.abc import Container, Mapping
+from collections.abc import Container, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -37,9 +37,14 @@ def identifier(value: Any, field: str) -> str:
     return value
 
 
+def are_single(values: Iterable[Any]) -> bool:
+    """Tell whether none of *values* is a list or an object."""
+    return _CONTAINERS.isdisjoint(map(type, values))
+
+
 def singles(values: dict[str, Any]) -> dict[str, Any]:
     """Return *values* as they are. Raises `Unusable` of the first that is a list or an object."""
-    if _CONTAINERS.isdisjoint(map(type, values.values())):
+    if are_single(values.values()):
         return values
     name = next(name for name, value in values.items() if type(value) in _CONTAINERS)
     raise Unusable(name, "must be a single value")
@@ -50,7 +55,7 @@ def singles_of(record: Mapping[str, Any], but_not: Container[str] = frozenset())
     return {
         name: value
         for name, value in record.items()
-        if value is not None and type(value) not in _CONTAINERS and name not in but_not
+        if name not in but_not and value is not None and type(value) not in _CONTAINERS
     }
 
 

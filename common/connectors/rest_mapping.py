@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 
 from common.connectors import records
-from common.connectors.pointers import Read, reader, top
+from common.connectors.pointers import reader, reader_of_all, top
 from common.connectors.rest_settings import RestSettings
 
 
@@ -17,9 +17,11 @@ class RestMapping:
     def __init__(self, settings: RestSettings) -> None:
         fields = {name: where for name, where in settings.fields if where is not None}
         self._tags = reader(fields.pop("tags", None))
-        self._fields = {name: reader(where) for name, where in fields.items()}
+        self._names = tuple(fields)
+        self._read = reader_of_all(tuple(fields.values()))
         self._statuses = settings.status_map
-        self._chosen = _chosen(settings.attributes)
+        self._chosen = tuple(settings.attributes) if settings.attributes is not None else None
+        self._read_chosen = reader_of_all(tuple((settings.attributes or {}).values()))
         elsewhere = (*fields.values(), settings.fields.tags, settings.changed_at)
         self._elsewhere = frozenset(name for where in elsewhere if (name := top(where)) is not None)
         self._read_by = _digest(settings)
@@ -30,7 +32,7 @@ class RestMapping:
 
     def ticket(self, record: Mapping[str, Any]) -> dict[str, Any]:
         """Return the values of a ticket's fields; a status that the settings do not know stays as it is."""
-        values = self._values(record)
+        values = dict(zip(self._names, self._values(record), strict=True))
         status = values.get("status")
         values |= {
             "external_id": records.identifier(values["external_id"], "external_id"),
@@ -42,8 +44,11 @@ class RestMapping:
         }
         return records.said(**values)
 
-    def _values(self, record: Mapping[str, Any]) -> dict[str, Any]:
-        return records.singles({name: read(record) for name, read in self._fields.items()})
+    def _values(self, record: Mapping[str, Any]) -> tuple[Any, ...]:
+        values = self._read(record)
+        if not records.are_single(values):
+            records.singles(dict(zip(self._names, values, strict=True)))
+        return values
 
     def _tag_texts(self, record: Mapping[str, Any]) -> str | list[str]:
         found = self._tags(record)
@@ -51,17 +56,13 @@ class RestMapping:
 
     def _attributes(self, record: Mapping[str, Any]) -> dict[str, Any]:
         if self._chosen is not None:
-            return records.singles_of({name: read(record) for name, read in self._chosen.items()})
+            return records.singles_of(dict(zip(self._chosen, self._read_chosen(record), strict=True)))
         found = records.singles_of(record, self._elsewhere)
         return (
             found
             if len(found) <= records.ATTRIBUTES_MAX
             else dict(sorted(found.items())[: records.ATTRIBUTES_MAX])
         )
-
-
-def _chosen(attributes: Mapping[str, str] | None) -> dict[str, Read] | None:
-    return None if attributes is None else {name: reader(where) for name, where in attributes.items()}
 
 
 def _digest(settings: RestSettings) -> str:
