@@ -110,32 +110,10 @@ class Sources:
         at = self._clock.now()
 
         def work(scope: OrgScope) -> Source:
-            was = find_source(scope, source_id)
-            if revision not in {None, was.revision}:
-                raise Stale("The source has changed since you read it. Read it again.")
+            was = _find(scope, source_id, revision)
             draft = replace(Draft.of(was), **fields)
-            kept = secrets_of.names_of(scope, [source_id]).get(source_id, ())
-            # What is kept must still be what the connector takes; of each, what it says was judged before.
-            shown = dict.fromkeys(kept, "kept") if credentials is None and kept else credentials
-            demand_sound(draft, self._addresses, shown)
-            if credentials is None and kept:
-                _demand_same_host(was, draft)
-            now = replace(was, **draft.settled())
-            is_unplanned = _is_unplanned(scope, was, now)
-            if now == was and credentials is None and not is_unplanned:
-                return was
-            asks_else = (now.base_url, now.config) != (was.base_url, was.config)
-            now = replace(
-                now, updated_at=at, revision=was.revision + 1, generation=was.generation + int(asks_else)
-            )
-            if asks_else:
-                self._runs.demand_none(scope, source_id)
-                turns.begin_anew(scope, source_id)
-            if is_unplanned:
-                turns.plan_next(scope, now, at)
-            if credentials is not None:
-                secrets_of.keep(scope, self._keys, now, credentials)
-            return _replaced(scope, was, now)
+            self._demand_sound_change(scope, was, draft, credentials)
+            return self._changed(scope, was, replace(was, **draft.settled()), credentials, at)
 
         return self._scope_of(who.org_id).transaction(work)
 
@@ -147,9 +125,7 @@ class Sources:
         at = self._clock.now()
 
         def work(scope: OrgScope) -> str | None:
-            was = find_source(scope, source_id)
-            if revision not in {None, was.revision}:
-                raise Stale("The source has changed since you read it. Read it again.")
+            _find(scope, source_id, revision)
             gone = {"state": "deleted", "deleted_at": at, "expires_at": at + REMEMBERED_FOR}
             scope[SOURCES].update_one(active(source_id), {"$set": gone, "$inc": {"touches": 1}})
             secrets_of.forget(scope, source_id)
@@ -159,6 +135,35 @@ class Sources:
         if job_id is not None:
             with suppress(NotFound, Conflict):  # it has ended already, or was never accepted
                 self._submitter.cancel(who.org_id, job_id)
+
+    def _demand_sound_change(
+        self, scope: OrgScope, was: Source, draft: Draft, credentials: Mapping[str, str] | None
+    ) -> None:
+        """Go on if *was* can become what *draft* says, with these credentials or with those that it has."""
+        kept = secrets_of.names_of(scope, [was.source_id]).get(was.source_id, ())
+        # What is kept must still be what the connector takes; of each, what it says was judged before.
+        shown = dict.fromkeys(kept, "kept") if credentials is None and kept else credentials
+        demand_sound(draft, self._addresses, shown)
+        if credentials is None and kept:
+            _demand_same_host(was, draft)
+
+    def _changed(
+        self, scope: OrgScope, was: Source, now: Source, credentials: Mapping[str, str] | None, at: datetime
+    ) -> Source:
+        """Write what *was* becomes, with all that hangs on it, in the transaction of *scope*."""
+        is_unplanned = _is_unplanned(scope, was, now)
+        if now == was and credentials is None and not is_unplanned:
+            return was
+        asks_else = (now.base_url, now.config) != (was.base_url, was.config)
+        now = replace(now, updated_at=at, revision=was.revision + 1, generation=was.generation + int(asks_else))
+        if asks_else:
+            self._runs.demand_none(scope, was.source_id)
+            turns.begin_anew(scope, was.source_id)
+        if is_unplanned:
+            turns.plan_next(scope, now, at)
+        if credentials is not None:
+            secrets_of.keep(scope, self._keys, now, credentials)
+        return _replaced(scope, was, now)
 
     def _make(self, org_id: OrgId, source: Source, credentials: Mapping[str, str]) -> None:
         """Make *source*, unless it was made before; then it stays as it is, also deleted."""
@@ -172,6 +177,14 @@ class Sources:
             turns.plan_next(scope, source, source.created_at)
 
         self._scope_of(org_id).transaction(work)
+
+
+def _find(scope: OrgScope, source_id: str, revision: int | None) -> Source:
+    """Return a source, with *revision* that one only. Raises `NotFound` or `Stale`."""
+    found = find_source(scope, source_id)
+    if revision not in {None, found.revision}:
+        raise Stale("The source has changed since you read it. Read it again.")
+    return found
 
 
 def _demand_same_host(was: Source, now: Draft) -> None:
