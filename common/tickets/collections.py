@@ -74,6 +74,7 @@ HISTORY = TenantCollection(
     "ticket_history",
     (IndexModel([("org_id", ASCENDING), ("ticket_id", ASCENDING), ("_id", ASCENDING)], name="of_ticket"),),
     references=("ticket_id", "job_id", "actor_id"),
+    append_only=True,
 )
 
 TOMBSTONES = TenantCollection(
@@ -85,7 +86,7 @@ TOMBSTONES = TenantCollection(
             unique=True,
         ),
     ),
-    references=("source_id",),
+    references=("source_id", "deleted_by"),
 )
 
 REFUSED_ROWS = TenantCollection(

@@ -14,14 +14,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.ids import OrgId, is_id, new_id
+from common.ids import JobId, OrgId, is_id, new_id
 from common.jobs.record import JobRecord
 from common.organizations import archive as archive_format
 from common.organizations import archives
 from common.organizations.archive import MANIFEST, SEAL, Ids, travelling
 from common.services import Services
 from common.tenancy.collections import TENANT_COLLECTIONS
-from common.tickets.collections import REFUSED_ROWS, TICKETS
+from common.tickets import tombstones
+from common.tickets.collections import HISTORY, REFUSED_ROWS, TICKETS, TOMBSTONES
+from common.tickets.history import entry
 from tests.integration.conftest import Asked, Slot, make_organization, make_person
 from tests.integration.web.conftest import Member, problem_of
 from tests.integration.web.test_organizations import place
@@ -52,6 +54,12 @@ def fill(services: Services, org_id: OrgId) -> None:
             for number in range(ROWS)
         ]
     )
+    first = next(scope[TICKETS].find({"natural_key": "k0"}))
+    changes = {"attributes.$x.y": (None, "$$ROOT"), "tags": ([], ["a"]), "created_at": (None, at), "": (1, 1.5)}
+    scope[HISTORY].insert_many(
+        entry(first["_id"], "updated", changes, at=at, job_id=JobId(job_id), actor=new_id()) for _ in range(3)
+    )
+    tombstones.lay(scope, [tombstones.tombstone(first, deleted_by="source", at=at)])
     scope[REFUSED_ROWS].insert_many(
         [{"_id": new_id(), "job_id": job_id, "line": n, "column": None, "reason": "x"} for n in range(30)]
     )
@@ -128,8 +136,19 @@ def test_what_is_restored_equals_what_was_exported_document_by_document(
     before, after = documents(services, source.org_id), documents(services, target.org_id)
     assert after == renamed(Ids(source.org_id, target.org_id), before)
     compared = {name: len(of_one) for name, of_one in after.items() if of_one}
-    assert compared == {"tickets": ROWS, "refused_rows": 30}
+    assert compared == {"tickets": ROWS, "refused_rows": 30, "ticket_history": 3, "ticket_tombstones": 1}
     print(f"{mode}: compared one by one {compared}")
+
+
+def test_a_ticket_finds_its_history_and_its_tombstone_again(
+    services: Services, source: Member, target: Member
+) -> None:
+    assert restore(services, target, exported(services, source)).state == "succeeded"
+
+    scope = services.registry.scope(target.org_id)
+    [ticket] = scope[TICKETS].find({"natural_key": "k0"})
+    assert scope[HISTORY].count_documents({"ticket_id": ticket["_id"]}) == 3
+    assert [one["_id"] for one in scope[TOMBSTONES].find()] == [ticket["_id"]]
 
 
 def test_people_come_back_invited_and_without_a_password(
