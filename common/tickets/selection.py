@@ -21,6 +21,7 @@ RARE_MOST = 1_000
 """How many tickets have a word that is rare: so many are read and judged in a moment."""
 
 _CANDIDATES = 5
+_JUDGED_MOST = 1_000
 
 _PLAIN = ("status", "urgency", "sentiment", "requires_action", "source_id")
 
@@ -87,15 +88,17 @@ def page(scope: OrgScope, asked: Selection, *, before: Place | None, limit: int)
 def _having(
     words: Words, scope: OrgScope, asked: Selection, *, before: Place | None, limit: int
 ) -> list[dict[str, Any]]:
-    """Go from page to page of what the database finds until there are enough that have the words."""
-    search, field = _narrow_search(scope, words), asked.order[0][0]
+    """Go from page to page of what the database finds, which grow, until there are enough that have the words."""
+    search, field = searched(_narrowest(scope, words)), asked.order[0][0]
     found: list[dict[str, Any]] = []
+    size = limit
     while True:
-        some = _query(scope, asked.where(before, search), asked.order, limit)
+        some = _query(scope, asked.where(before, search), asked.order, size)
         found += [one for one in some if words.are_in((one["subject"], one["message"]))]
-        if len(some) < limit or len(found) >= limit:
+        if len(some) < size or len(found) >= limit:
             return found[:limit]
         before = Place(some[-1][field], some[-1]["_id"])
+        size = min(4 * size, _JUDGED_MOST)
 
 
 def _query(
@@ -104,15 +107,15 @@ def _query(
     return list(scope[TICKETS].find(where, sort=order, limit=limit))
 
 
-def _narrow_search(scope: OrgScope, words: Words) -> str:
-    """Return the search that reads the fewest tickets: for one word that few have, else for all of them.
+def _narrowest(scope: OrgScope, words: Words) -> str:
+    """Return the word that the fewest tickets have, as far as that is soon known.
 
     That costs some reads for each of the longest words, until one of them turns out to be rare.
     """
     candidates = words.single[:_CANDIDATES]
     if len(candidates) > 1:
         for word in candidates:
-            found = {"$text": {"$search": searched([word])}}
+            found = {"$text": {"$search": searched(word)}}
             if scope[TICKETS].count_documents(found, limit=RARE_MOST) < RARE_MOST:
-                return searched([word])
-    return searched(words.parts)
+                return word
+    return candidates[0]

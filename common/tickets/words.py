@@ -1,7 +1,7 @@
 """What somebody looks for: words that must all be in a ticket, whole, whatever their case and accents.
 
-MongoDB's text search reads all tickets that have *any* of the words it is given, takes a minus before one to
-forbid it, and most of several for parts of words. So it is asked for few, and what it finds is judged here.
+MongoDB's text search reads all tickets that have *any* of the words it is given, and takes a minus before one to
+forbid it. So it is asked for one word, and what it finds is judged here by all of them.
 """
 
 import re
@@ -52,9 +52,10 @@ def read_words(text: str) -> Words:
     return Words(found)
 
 
-def searched(parts: Iterable[str]) -> str:
-    """Return the text search for *parts*; in quotes nothing in them is a sign of its own."""
-    return " ".join(f'"{part}"' for part in parts)
+def searched(word: str) -> str:
+    """Return the text search for a word of `Words.single`."""
+    # In quotes no sign in it is one of the search, and all of it must stand together; which takes longer to find.
+    return word if word.isalnum() else f'"{word}"'
 
 
 def _says_something(part: str) -> bool:
