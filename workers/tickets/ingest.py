@@ -28,6 +28,7 @@ from common.metrics import INGESTION_RUNS, INGESTION_WAITS
 from common.sources import logs
 from common.sources.source import Source
 from common.tenancy.scope import OrgScope
+from common.tickets import seen
 from common.tickets.ingest import IngestTickets
 from workers.context import Context
 from workers.runner import handles
@@ -71,8 +72,9 @@ def _under_lock(ctx: Context, job: IngestTickets, source: Source, lease: Lease) 
     if state is None or state.stage != "ended":
         _begin(ctx, job, lease)
         of = Origin(source, _connector(source))
-        begun = state or _first(ctx, job, of)
-        state = Run(ctx, job, of, lease).go(replace(begun.tried_anew(ctx.claimed.run), waits=ctx.claim - 1))
+        if state is None or state.generation != source.generation:
+            state = _first(ctx, job, of)
+        state = Run(ctx, job, of, lease).go(replace(state.tried_anew(ctx.claimed.run), waits=ctx.claim - 1))
         INGESTION_RUNS.labels(source.connector, "succeeded").inc()
     return result(job, ctx.job_id, state)
 
@@ -89,11 +91,18 @@ def _begin(ctx: Context, job: IngestTickets, lease: Lease) -> None:
 
 
 def _first(ctx: Context, job: IngestTickets, of: Origin) -> State:
-    """Return where a run begins: from when on is asked."""
+    """Return where a run begins: from when on is asked. What it has seen at another address is forgotten."""
+    while ctx.write(lambda scope: seen.forget(scope, ctx.job_id)):
+        pass
     known = ctx.services.runs.state(ctx.scope, of.source.source_id)
     mark = known.watermark if job.mode == "incremental" and of.connector.has_since else None
     since = turning.since(mark, OVERLAP)
-    return State(rfc3339(ctx.services.clock.now()), rfc3339(since) if since is not None else None, url=None)
+    return State(
+        started_at=rfc3339(ctx.services.clock.now()),
+        since=rfc3339(since) if since is not None else None,
+        url=None,
+        generation=of.source.generation,
+    )
 
 
 def _source(ctx: Context, job: IngestTickets) -> Source:

@@ -9,8 +9,9 @@ from urllib.parse import urlsplit
 
 from common.connectors.connector import Asked, Connector, Page
 from common.coordination.rate_limiter import SlidingWindow
-from common.errors import Defer, JobFailed, RateLimited, SourceAsksToWait, Unavailable
+from common.errors import AddressRefused, Defer, JobFailed, RateLimited, SourceAsksToWait, Unavailable
 from common.outbound.fetcher import Answer
+from common.outbound.url import read_url
 from common.sources.source import Source
 from workers.context import Context
 from workers.outside import WITHOUT_REDIS_WAITS_S
@@ -37,9 +38,10 @@ class Calls:
         source = of.source
         self._ctx = ctx
         self._connector = of.connector
-        credentials = ctx.services.sources.credentials(ctx.org_id, source.source_id)
+        credentials = ctx.services.sources.credentials_of(ctx.org_id, source)
         self._secret_headers = of.connector.secret_headers(credentials)
         per_minute = SlidingWindow(ctx.services.settings.ingest_requests_per_minute, per_s=60)
+        self._origin = read_url(source.base_url).origin
         self._host = host_of(source.base_url)
         self._outside = ctx.outside(self._host, source.source_id, (per_minute,))
         rate = source.rate
@@ -52,6 +54,8 @@ class Calls:
         Raises `HeldBack` or `Defer` if this has to wait, `HostIll` if it may be tried again soon, and else what
         `Fetcher.get` and `Connector.page` raise.
         """
+        if read_url(asked.url).origin != self._origin:
+            raise AddressRefused("The source's secrets are for another host than the one that is to be asked.")
         has_permit = self._has_own_permit()
         try:
             with self._outside.call():

@@ -55,11 +55,15 @@ class Pass:
 
 @dataclass(frozen=True)
 class State:
-    """An ingestion between two pages. Instants are RFC 3339 texts, so that it is plain JSON."""
+    """An ingestion between two pages. Instants are RFC 3339 texts, so that it is plain JSON.
+
+    *generation* is the source's: what was read of another one says nothing of this.
+    """
 
     started_at: str
     since: str | None
     url: str | None
+    generation: int = 0
     stage: Stage = "reading"
     run: int = 1
     pages: int = 0
