@@ -51,8 +51,8 @@ class TicketsQuery(PageQuery):
         load_default=None,
         validate=ma.validate.Length(1, SOUGHT_MAX_CHARS),
         metadata={
-            "description": "words that subject and message together have, one of them at least as a whole word, "
-            'whatever their case and accents; in double quotes "as they stand"',
+            "description": "words that are all in subject or message, whole, whatever their case and accents; "
+            'in double quotes "as they stand"',
             "example": "order delivery",
         },
     )
