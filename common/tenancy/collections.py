@@ -16,6 +16,7 @@ INDEXES_WITHOUT_ORGANIZATION = {
     ("import_groups", "expiry"): "the same",
     ("tickets", "expiry"): "the same",
     ("ingestion_seen", "expiry"): "the same",
+    ("refused_rows", "expiry"): "the same",
     ("loose_blobs", "due"): "the cleaner asks whose bytes are due, and is told organizations only",
     ("sources", "expiry"): "a TTL index holds one date and serves no query",
     ("source_runs", "due"): "the sweeper asks whose sources are due, and is told organizations only",

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from common.ids import JobId, new_id
@@ -71,7 +71,4 @@ def _over(earlier: Ticket | None, later: Ticket) -> Ticket:
 
 def refused_documents(refusals: Iterable[Refusal], job_id: JobId) -> list[dict[str, Any]]:
     """Return the documents that keep *refusals*."""
-    return [
-        {"_id": new_id(), "job_id": job_id, "line": row.line, "column": row.column, "reason": row.reason}
-        for row in refusals
-    ]
+    return [{"_id": new_id(), "job_id": job_id, **asdict(row)} for row in refusals]

@@ -91,6 +91,15 @@ TOMBSTONES = TenantCollection(
 
 REFUSED_ROWS = TenantCollection(
     "refused_rows",
-    (IndexModel([("org_id", ASCENDING), ("job_id", ASCENDING), ("line", ASCENDING)], name="by_job"),),
+    (
+        IndexModel([("org_id", ASCENDING), ("job_id", ASCENDING), ("line", ASCENDING)], name="by_job"),
+        # Those of a source's runs, which come without end; an import's stay.
+        IndexModel(
+            [("expires_at", ASCENDING)],
+            name="expiry",
+            expireAfterSeconds=0,
+            partialFilterExpression={"expires_at": {"$type": "date"}},
+        ),
+    ),
     references=("job_id",),
 )

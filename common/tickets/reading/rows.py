@@ -18,8 +18,12 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A record that is not imported; *column* is None where no single one is to blame."""
+    """A record that is not imported; *column* is None where no single one is to blame.
+
+    *external_id* is what its source calls it, where it does.
+    """
 
     line: int
     column: str | None
     reason: str
+    external_id: str | None = None

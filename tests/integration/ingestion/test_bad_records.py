@@ -8,6 +8,7 @@ import orjson
 import pytest
 
 from common.tickets.attributes import from_stored
+from common.tickets.collections import REFUSED_ROWS
 from tests.integration.ingestion.conftest import Ingestion
 from tests.integration.ingestion.driving import check_history, refused
 from tests.source_server import Answer
@@ -196,3 +197,15 @@ def test_what_a_source_calls_its_fields_fits_into_any_checkpoint(ingestion: Inge
 
     assert record.state == "succeeded", record.errors or record.error
     assert record.result["read"] == 12
+
+
+def test_what_is_set_aside_names_its_record_and_page_and_goes_in_time(ingestion: Ingestion) -> None:
+    for number in range(12):
+        ingestion.source.put(f"t-{number:04d}", text="Fine.")
+    ingestion.source.put("t-bad", text=None)
+
+    record = ingestion.run()
+
+    (kept,) = ingestion.services.scope(ingestion.org_id)[REFUSED_ROWS].find({"job_id": record.id})
+    assert (kept["external_id"], kept["page"], kept["line"]) == ("t-bad", 2, 13)
+    assert kept["expires_at"] > ingestion.services.clock.now()

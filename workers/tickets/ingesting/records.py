@@ -48,20 +48,20 @@ class Records:
         gone: list[Incoming] = []
         refusals: list[Refusal] = []
         seen: list[str] = []
-        nameless = 0
+        nameless, connector = 0, self._connector
         for number, record in enumerate(records, first_number):
             key = None
             try:
-                key = f"id:{self._connector.external_id(record)}"
-                changed_at = self._connector.changed_at(record)
-                if self._connector.is_gone(record):
+                key = f"id:{connector.external_id(record)}"
+                changed_at = connector.changed_at(record)
+                if connector.is_gone(record):
                     gone.append(Incoming(key, "", (number, record), changed_at))
                     continue
                 seen.append(key)
                 incoming.append(Incoming(key, self._hash(record), (number, record), changed_at))
             except Unusable as error:
                 nameless += key is None
-                refusals.append(Refusal(number, error.field, error.detail))
+                refusals.append(_refusal(number, error, key))
         taken_back = _taken_back(incoming, gone) if gone else frozenset()
         there = [one for one in incoming if one.natural_key not in taken_back] if taken_back else incoming
         return Sorted(there, sorted(taken_back), refusals, seen, nameless)
@@ -74,12 +74,17 @@ class Records:
             attributes = raw.pop("attributes", {})
             fields = {**_fields(raw), "attributes": _attributes(attributes)}
         except Unusable as error:
-            return Refusal(number, error.field, error.detail)
+            return _refusal(number, error, one.natural_key)
         return Ticket(one.natural_key, one.content_hash, fields, 0)
 
     def _hash(self, record: Record) -> str:
         essence = orjson.dumps(self._connector.essence(record), option=orjson.OPT_SORT_KEYS)
         return hashlib.blake2b(self._salt + essence, digest_size=_DIGEST_BYTES).hexdigest()
+
+
+def _refusal(number: int, error: Unusable, natural_key: str | None) -> Refusal:
+    external_id = natural_key.removeprefix("id:")[:NAME_MAX_CHARS] if natural_key is not None else None
+    return Refusal(number, error.field, error.detail, external_id)
 
 
 def _taken_back(incoming: Sequence[Incoming], gone: Sequence[Incoming]) -> frozenset[str]:

@@ -150,7 +150,8 @@ class Run:
             synced.write(scope)
             gone.write(scope)
             if refused:
-                scope[REFUSED_ROWS].insert_many(refused)
+                kept = {"page": after.pages, "expires_at": now + logs.KEPT_FOR}
+                scope[REFUSED_ROWS].insert_many({**one, **kept} for one in refused)
             if self._job.mode == "full":
                 seen.note(scope, ctx.job_id, found.seen, now)
             logs.note(scope, ctx.job_id, figures(after))
