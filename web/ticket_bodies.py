@@ -47,7 +47,7 @@ class TicketChange(ma.Schema):
         values=ma.fields.Raw(
             allow_none=True,
             metadata={
-                "type": ["string", "number", "boolean", "null"],
+                "type": ["string", "number", "boolean"],
                 "maxLength": ATTRIBUTE_MAX_CHARS,
                 "minimum": -_INT64,
                 "exclusiveMaximum": _INT64,
