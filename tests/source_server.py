@@ -5,6 +5,7 @@ may answer in its place by `interfere`.
 """
 
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -46,6 +47,8 @@ class Call:
     path: str
     query: Mapping[str, str]
     headers: Mapping[str, str]
+    at: float = 0.0
+    """When it came, on the clock that the processes of a machine share."""
 
     def header(self, name: str) -> str | None:
         """Return a header, however its name is written."""
@@ -73,6 +76,8 @@ class Source:
         self.calls: list[Call] = []
         self.interfere: Interference = lambda _call, _number: None
         self.lock = threading.RLock()
+        self.seen_at: int | None = None
+        """The port that others reach it at, if that is not its own."""
         self._changes = 0
         self._server: ThreadingHTTPServer | None = None
         for number in range(records):
@@ -81,8 +86,13 @@ class Source:
     @property
     def url(self) -> str:
         """Return the address of the server."""
+        return f"http://127.0.0.1:{self.seen_at or self.port}"
+
+    @property
+    def port(self) -> int:
+        """Return the port of the server."""
         assert self._server is not None
-        return f"http://127.0.0.1:{self._server.server_port}"
+        return self._server.server_port
 
     @property
     def host(self) -> str:
@@ -145,7 +155,7 @@ class Source:
 
             def do_GET(self) -> None:
                 parts = urlsplit(self.path)
-                call = Call(parts.path, dict(parse_qsl(parts.query)), dict(self.headers))
+                call = Call(parts.path, dict(parse_qsl(parts.query)), dict(self.headers), time.monotonic())
                 with source.lock:
                     source.calls.append(call)
                     number = len(source.calls)
