@@ -12,7 +12,9 @@ from common.tickets.reading.rows import Refusal
 from common.tickets.ticket import Ticket
 
 BATCH_ROWS = 1_000
-BATCH_BYTES = 4 * 1024 * 1024
+BATCH_BYTES = 512 * 1024
+"""A batch is one transaction, in which each different word of a ticket is an entry of an index. The server takes
+some 250,000 of them with a cache of 512 MB."""
 
 
 @dataclass(frozen=True)

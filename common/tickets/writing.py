@@ -6,6 +6,7 @@ from typing import Any, Self
 
 from pymongo.errors import BulkWriteError
 
+from common.errors import JobFailed
 from common.tenancy.scope import OrgScope
 from common.tickets import tombstones
 from common.tickets.collections import HISTORY, TICKETS
@@ -13,7 +14,8 @@ from common.tickets.reading.rows import Refusal
 
 Document = Mapping[str, Any]
 Update = tuple[Mapping[str, Any], Mapping[str, Any]]
-_DUPLICATE_KEY = 11000
+_DUPLICATE_KEY = 11_000
+_TOO_LARGE_FOR_CACHE = 388
 
 
 class Overtaken(Exception):
@@ -60,12 +62,26 @@ class Plan:
     def write(self, scope: OrgScope) -> None:
         """Write all of it; call it in a transaction.
 
-        Raises `Overtaken` if a ticket is no longer as it was read, or a new one is there already.
+        Raises `Overtaken` if a ticket is no longer as it was read, or a new one is there already, and `JobFailed`
+        for more words at once than the server can index in one transaction.
         """
         if self.is_overtaken:
             raise Overtaken
+        try:
+            self._write(scope)
+        except BulkWriteError as error:
+            codes = {one["code"] for one in error.details["writeErrors"]}
+            if _DUPLICATE_KEY in codes:
+                raise Overtaken from error
+            if _TOO_LARGE_FOR_CACHE in codes:
+                raise JobFailed(
+                    "That is more text than can be written at once. Ask for smaller pages.", code="page-too-large"
+                ) from error
+            raise
+
+    def _write(self, scope: OrgScope) -> None:
         if self.inserts:
-            _insert(scope, self.inserts)
+            scope[TICKETS].insert_many(self.inserts)
         if self.updates and scope[TICKETS].update_each(self.updates) != len(self.updates):
             raise Overtaken
         if self.history:
@@ -73,12 +89,3 @@ class Plan:
         if self.risen:
             tombstones.take_away(scope, self.risen)
         tombstones.lay(scope, self.buried)
-
-
-def _insert(scope: OrgScope, documents: Sequence[Document]) -> None:
-    try:
-        scope[TICKETS].insert_many(documents)
-    except BulkWriteError as error:
-        if any(one["code"] == _DUPLICATE_KEY for one in error.details["writeErrors"]):
-            raise Overtaken from error
-        raise

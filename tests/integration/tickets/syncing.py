@@ -59,6 +59,11 @@ def record(key: str, message: str = "My card is lost.", **more: Any) -> Record:
     return Record(key, {"message": message, **more}, **own)
 
 
+def different_words(of: str, chars: int) -> str:
+    """Return a text in which no word comes twice, nor in that of another *of*."""
+    return " ".join(f"{of}{number:x}" for number in range(chars // (len(of) + 5)))
+
+
 def make(one: Incoming) -> Ticket | Refusal:
     """Return the ticket of a record, or its refusal."""
     return Refusal(1, "message", "message is broken.") if one.raw.is_broken else one.raw.ticket()
@@ -154,4 +159,14 @@ def former_states(stored: Mapping[str, Any], history: Sequence[Mapping[str, Any]
     return states[::-1]
 
 
-__all__ = ["KEPT_FOR", "Record", "Syncing", "former_states", "make", "record", "replace", "state_of"]
+__all__ = [
+    "KEPT_FOR",
+    "Record",
+    "Syncing",
+    "different_words",
+    "former_states",
+    "make",
+    "record",
+    "replace",
+    "state_of",
+]

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from pymongo.monitoring import CommandListener
 
+from common.errors import JobFailed
 from common.ids import OrgId, new_id
 from common.services import Services
 from common.tenancy.changes import Changes
@@ -22,7 +23,7 @@ from common.tickets.collections import HISTORY, TICKETS, TOMBSTONES
 from common.tickets.sync import Overtaken, Plan, Tally, look_up, plan_rows
 from tests.integration.conftest import caller_of
 from tests.integration.tickets.conftest import make_importer
-from tests.integration.tickets.syncing import KEPT_FOR, Syncing, former_states, record, state_of
+from tests.integration.tickets.syncing import KEPT_FOR, Syncing, different_words, former_states, record, state_of
 
 
 class Sent(CommandListener):
@@ -370,6 +371,24 @@ def test_what_comes_back_late_keeps_its_id_and_its_history(sync: Syncing) -> Non
     assert sync.actions("a") == ["updated", "deleted", "returned"]
     assert after["revision"] == 3
     assert list(sync.scope[TOMBSTONES].find()) == []
+
+
+def test_a_page_of_more_words_than_one_transaction_takes_is_refused_with_the_reason(sync: Syncing) -> None:
+    words = [record(str(number), different_words(f"a{number}x", 65_000)) for number in range(48)]
+
+    with pytest.raises(JobFailed, match="smaller pages") as refused:
+        sync.page(*words)
+
+    assert refused.value.shown_code == "page-too-large"
+    assert sync.all_stored() == []
+
+
+def test_a_file_of_as_many_words_is_imported(importer: Any) -> None:
+    words = [f"{number},{different_words(f'a{number}x', 65_000)}" for number in range(48)]
+
+    result = importer("\n".join(["external_id,message", *words]).encode())
+
+    assert result["new"] == 48
 
 
 def test_two_sources_know_nothing_of_one_another(sync: Syncing) -> None:
