@@ -12,9 +12,9 @@ from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-from itertools import islice
 from typing import Any
 
+import bson
 from pymongo import UpdateOne
 
 from common.errors import JobFailed, NotFound
@@ -31,6 +31,7 @@ from workers.organizations.restored_files import RestoredFiles
 from workers.runner import handles
 
 BATCH = 500
+BATCH_BYTES = 512 * 1024
 RESTORED_RECORDS = ("users", "jobs")
 JOB_REFERENCES = ("parent_id",)
 
@@ -132,12 +133,25 @@ def _restore(  # noqa: PLR0917 (the parts of one restoring)
     if collection is not None and collection.blob is not None:
         restored = RestoredFiles(ctx, ids, collection, collection.blob)
         return _restore_files(ctx, reader, member, restored, state, total)
-    left = reader.documents(member, state.documents)
-    while batch := list(islice(left, BATCH)):
+    for batch in _in_batches(reader.documents(member, state.documents)):
         state = _State(state.member, state.documents + len(batch), state.done + len(batch), is_verified=True)
         _write(ctx, member, batch, ids, state)
         ctx.progress(state.done, total, member.name)
     return _State(state.member + 1, 0, state.done, is_verified=True)
+
+
+def _in_batches(documents: Iterator[Mapping[str, Any]]) -> Iterator[list[Mapping[str, Any]]]:
+    """Cut *documents* into what one transaction takes: each different word in them is an entry of an index."""
+    batch: list[Mapping[str, Any]] = []
+    size_bytes = 0
+    for one in documents:
+        batch.append(one)
+        size_bytes += len(bson.encode(one))
+        if len(batch) >= BATCH or size_bytes >= BATCH_BYTES:
+            yield batch
+            batch, size_bytes = [], 0
+    if batch:
+        yield batch
 
 
 def _restore_files(  # noqa: PLR0917 (as above)

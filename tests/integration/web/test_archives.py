@@ -151,6 +151,21 @@ def test_a_ticket_finds_its_history_and_its_tombstone_again(
     assert [one["_id"] for one in scope[TOMBSTONES].find()] == [ticket["_id"]]
 
 
+@pytest.mark.slow
+def test_tickets_of_many_words_are_restored_in_as_many_transactions_as_that_takes(
+    services: Services, source: Member, target: Member
+) -> None:
+    tickets = services.registry.scope(source.org_id)[TICKETS]
+    for number in range(48):
+        message = " ".join(f"a{number}x{word:x}" for word in range(7_000))
+        tickets.insert_one({"_id": new_id(), "source_id": "s", "natural_key": f"w{number}", "message": message})
+
+    ended = restore(services, target, exported(services, source))
+
+    assert ended.state == "succeeded", ended.error
+    assert services.registry.scope(target.org_id)[TICKETS].count_documents({}) == ROWS + 48
+
+
 def test_people_come_back_invited_and_without_a_password(
     services: Services, source: Member, target: Member
 ) -> None:
