@@ -172,7 +172,9 @@ class Run:
             for key, missing in steps:
                 if missing and self._may_have_moved(state):
                     return self._checkpointed(state.read_again)
-                state = self._until_written(self._deletion(state, key, missing))
+                if missing:
+                    state = self._until_written(self._deletion(state, key, missing))
+                self._ctx.stop_if_asked()
         return replace(state, stage="ending")
 
     def _kept_because(self, state: State, seen_keys: int) -> str | None:
