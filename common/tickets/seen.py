@@ -50,8 +50,7 @@ def digests(scope: OrgScope, job_id: JobId) -> Iterator[list[bytes]]:
 def forget(scope: OrgScope, job_id: JobId) -> bool:
     """Let go of some of what the run has kept; tell whether there may be more."""
     some = [
-        one["_id"]
-        for one in scope[SEEN].find({"job_id": job_id}, projection={"_id": 1}, limit=_FORGOTTEN_AT_ONCE)
+        one["_id"] for one in scope[SEEN].find({"job_id": job_id}, projection={"_id": 1}, limit=_FORGOTTEN_AT_ONCE)
     ]
     if some:
         scope[SEEN].delete_many({"_id": {"$in": some}})
