@@ -20,6 +20,7 @@ from hypothesis.stateful import (
 
 from common.clock import Clock
 from common.services import Services
+from common.tickets.attributes import from_stored
 from common.tickets.by_hand import TicketsByHand
 from common.tickets.classifying.classifier import classify
 from common.tickets.collections import TOMBSTONES
@@ -169,6 +170,7 @@ class LifeOfTickets(RuleBasedStateMachine):
             assert one["_id"] == ticket.ticket_id
             assert one["content_hash"] == ticket.content_hash
             assert (one.get("deleted_by"), "expires_at" in one) == (ticket.deleted_by, bool(ticket.deleted_by))
+            assert exactly(from_stored(one["attributes"])) == exactly(ticket.attributes)
             self.has_fields(state_of(one), ticket)
 
     @invariant()
@@ -237,11 +239,6 @@ class LifeOfTickets(RuleBasedStateMachine):
             ["urgency"] if urgency else [],
         )
         assert (state["sentiment"], state["requires_action"]) == (classes.sentiment, classes.requires_action)
-        kept = {name: value for name, value in ticket.attributes.items() if value is not None}
-        found = {name: value for name, value in state.items() if name.startswith("attributes.")}
-        assert {name: repr(value) for name, value in found.items()} == {
-            f"attributes.{name}": repr(value) for name, value in kept.items()
-        }
 
     def live(self) -> dict[str, Modelled]:
         return {key: one for key, one in self.tickets.items() if not one.deleted_by}
@@ -263,6 +260,11 @@ def winners(records: Sequence[Record]) -> dict[str, Record]:
         if not is_older:
             latest[one.key] = one
     return latest
+
+
+def exactly(attributes: Mapping[str, Any]) -> dict[str, str]:
+    """Return what tells true from 1 and 1 from 1.0, too."""
+    return {name: repr(value) for name, value in attributes.items()}
 
 
 def same(one: Any, other: Any) -> bool:
