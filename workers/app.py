@@ -1,5 +1,6 @@
 """The Celery application: one task, the carrier, and what its worker's processes set up and take down."""
 
+import gc
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -135,6 +136,8 @@ def set_up_child(**_: Any) -> None:
         is_closing=is_closing,
         signals_for=lambda claimed: NotesOfTheParent(slot, claimed, is_closing),
     )
+    # What is loaded by now stays: no collection of what a handler leaves has to look through it.
+    gc.freeze()
 
 
 @signals.worker_process_shutdown.connect
