@@ -71,8 +71,10 @@ def _under_lock(ctx: Context, job: IngestTickets, source: Source, lease: Lease) 
     state = State.restored(checkpoint) if checkpoint is not None else None
     if state is None or state.stage != "ended":
         _begin(ctx, job, lease)
-        of = Origin(source, _connector(source))
-        if state is None or state.generation != source.generation:
+        if state is not None and state.generation != source.generation:
+            state = None
+        of = Origin(source, _connector(source, state.page_size if state is not None else source.page_size))
+        if state is None:
             state = _first(ctx, job, of)
         state = Run(ctx, job, of, lease).go(replace(state.tried_anew(ctx.claimed.run), waits=ctx.claim - 1))
         INGESTION_RUNS.labels(source.connector, "succeeded").inc()
@@ -102,6 +104,7 @@ def _first(ctx: Context, job: IngestTickets, of: Origin) -> State:
         since=rfc3339(since) if since is not None else None,
         url=None,
         generation=of.source.generation,
+        page_size=of.source.page_size,
     )
 
 
@@ -116,11 +119,11 @@ def _deleted() -> JobFailed:
     return JobFailed("The source was deleted.", code="source-deleted")
 
 
-def _connector(source: Source) -> Connector:
+def _connector(source: Source, page_size: int) -> Connector:
     made = CONNECTORS.get(source.connector)
     if made is None:
         raise JobFailed(f"This version has no connector {source.connector}.", code="connector-unknown")
-    return made(Endpoint(source.base_url, source.page_size, source.config))
+    return made(Endpoint(source.base_url, page_size, source.config))
 
 
 def _end(ctx: Context, source: Source, status: Literal["failed", "cancelled"], error: FairwayError | None) -> None:

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from email.utils import format_datetime
 from typing import Any
 
+import orjson
 import pytest
 
 from common.clock import SystemClock
@@ -223,3 +224,56 @@ def test_a_ticket_that_expired_and_came_back_is_not_deleted_either(full: Ingesti
 def newest(ingestion: Ingestion) -> Any:
     jobs = ingestion.services.control.jobs.find({"org_id": ingestion.org_id}, sort=[("_id", -1)], limit=1)
     return next(iter(jobs))["_id"]
+
+
+def test_a_size_of_pages_that_is_changed_meanwhile_counts_from_the_next_run_on(full: Ingestion) -> None:
+    """A page of the old size is not full by the new one, and would be taken for the last."""
+    paging = {"style": "page", "parameter": "number", "size_parameter": "limit", "ends": "short"}
+    numbered = other(full, {**REST, "paging": paging})
+    records = list(full.source.records.values())
+    troubles = [Answer(500, b"")]
+
+    def by_number(call: Call, _number: int) -> Answer:
+        number, size = int(call.query["number"]), int(call.query["limit"])
+        if number == 3 and troubles:
+            return troubles.pop()
+        return Answer(body=orjson.dumps({"data": records[size * (number - 1) : size * number]}))
+
+    full.source.interfere = by_number
+    finish(numbered, numbered.start("full"))
+    troubles.append(Answer(500, b""))
+    record = go(numbered, numbered.start("full"))
+    assert record.state == "waiting"
+    change = numbered.services.sources.change
+    change(numbered.caller, numbered.source_id, {"page_size": 50}, credentials=None, revision=None)
+
+    record = finish(numbered, record)
+
+    check(numbered, record)
+    assert numbered.figures(record) == {"unchanged": 45}
+    full.source.calls.clear()
+    numbered.run("full")
+    assert [call.query["limit"] for call in full.source.calls] == ["50"]
+
+
+def test_records_that_come_twice_do_not_make_up_for_those_that_do_not_come(full: Ingestion) -> None:
+    """Each page begins with the record that the one before ended with, and the last one shows the first again."""
+    records = list(full.source.records.values())
+    pages = [*(records[9 * number : 9 * number + 10] for number in range(4)), records[:5]]
+
+    def overlapping(call: Call, _number: int) -> Answer:
+        number = int(call.query.get("page", 0))
+        following = f"{full.source.url}/tickets?page={number + 1}"
+        return Answer(
+            body=orjson.dumps({"data": pages[number], "total": 45}),
+            headers={"Link": f'<{following}>; rel="next"'} if number < 4 else {},
+        )
+
+    full.source.interfere = overlapping
+
+    record = full.run("full")
+
+    assert record.result["read"] == 45
+    assert record.result["deleted"] == 0
+    assert record.result["kept_because"] == "The source says that it has 45 records, and showed 37."
+    assert len(full.tickets()) == 45

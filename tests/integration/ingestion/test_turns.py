@@ -17,6 +17,7 @@ from tests.integration.ingestion.conftest import Ingestion
 from tests.integration.ingestion.driving import check, check_history, finish, go, let_waits_be_over, place_of, turn
 from tests.source_server import Answer, Call
 from workers.context import Context
+from workers.tickets.ingesting import run
 
 TOGETHER = 8
 
@@ -313,3 +314,16 @@ def test_two_sources_with_the_same_records_make_tickets_of_their_own(full: Inges
     full.source.remove("t-0003")
     full.run("full")
     assert (len(full.tickets()), len(twin.tickets()), len(theirs.tickets())) == (34, 35, 35)
+
+
+def test_a_run_that_takes_long_lets_others_go_on_in_between(
+    full: Ingestion, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run, "TURN_S", 0.0)
+    record, claims = full.start("full"), 0
+    while not record.is_final:
+        record, claims = go(full, record), claims + 1
+
+    assert (claims, record.attempt, record.losses) == (5, 0, 0)
+    check(full, record)
+    assert full.figures(record) == {"new": 35}

@@ -33,6 +33,9 @@ from workers.tickets.ingesting.state import State, Tally
 OVERLAP = timedelta(minutes=5)
 """How far an incremental run reaches back: some sources date a change earlier than they show it."""
 
+TURN_S = 600.0
+"""How long a run keeps its slot at a time."""
+
 FAILURES_MAX = 8
 _BACKOFF_FIRST_S = 2.0
 _BACKOFF_MOST_S = 300.0
@@ -73,6 +76,7 @@ class Run:
         self._connector = of.connector
         self._calls = Calls(ctx, of)
         self._lease = lease
+        self._began = ctx.services.clock.monotonic()
         self._records = Records(of.connector)
         self._pages = INGESTION_PAGES.labels(of.source.connector)
 
@@ -80,6 +84,7 @@ class Run:
         """Go on from *state* to the end of the run. Raises whatever a run waits for or fails by."""
         while state.stage == "reading":
             state = self._read(state)
+            self._make_room()
         if state.stage == "clearing":
             state = self._clear(state)
             if state.stage == "reading":
@@ -93,7 +98,8 @@ class Run:
         turning.check(page)
         found = self._records.sort(page.records, state.now_on.records + 1)
         read_at = at or self._ctx.services.clock.now()
-        turned = turning.Turned(asked.url, page, read_at, found.incoming, found.nameless)
+        others = page.passed_over + len(page.records) - len(found.seen) - found.nameless
+        turned = turning.Turned(asked.url, page, read_at, found.incoming, found.nameless, others)
         is_full = self._job.mode == "full"
         after = turning.after(state, turned, is_stable=self._connector.is_stable, is_full=is_full)
         observed = _copied(state.shape)
@@ -102,6 +108,11 @@ class Run:
         after = self._until_written(lambda: self._write(state, after, found, observed))
         self._pages.inc()
         return after
+
+    def _make_room(self) -> None:
+        """Let others go on in between, and no limit of time run out, however long the source is."""
+        if self._ctx.services.clock.monotonic() - self._began >= TURN_S:
+            raise GivenBack("The run goes on when it is its turn again.")
 
     def _ask(self, asked: Asked, state: State) -> tuple[Page, datetime | None]:
         try:
@@ -185,7 +196,8 @@ class Run:
             return "The source showed no records at all."
         if nameless := state.now_on.nameless:
             return f"{nameless} records of the source do not say which they are."
-        total, shown = state.now_on.total, state.now_on.records
+        # Those that came twice do not make up for others.
+        total, shown = state.now_on.total, min(state.now_on.records, seen_keys + state.now_on.others)
         if total is not None and total > shown:
             return f"The source says that it has {total} records, and showed {shown}."
         return None

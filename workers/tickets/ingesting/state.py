@@ -37,8 +37,8 @@ class Tally:
 class Pass:
     """One walk over all pages; *began_at* is by the source's clock where it shows one.
 
-    *records* counts all that stood on them, *nameless* those that did not say which they are; *total* is the most
-    that the source said there are.
+    *records* counts all that stood on them, *nameless* those that did not say which they are, *others* those that
+    are no tickets; *total* is the most that the source said there are.
     """
 
     number: int = 1
@@ -48,6 +48,7 @@ class Pass:
     total: int | None = None
     records: int = 0
     nameless: int = 0
+    others: int = 0
     has_moved: bool = False
     places: Walk = field(default_factory=Walk)
     contents: Walk = field(default_factory=Walk)
@@ -57,13 +58,15 @@ class Pass:
 class State:
     """An ingestion between two pages. Instants are RFC 3339 texts, so that it is plain JSON.
 
-    *generation* is the source's: what was read of another one says nothing of this.
+    *generation* is the source's: what was read of another one says nothing of this. *page_size* is what the run
+    began with: by it the number of records on a page tells whether it is the last.
     """
 
     started_at: str
     since: str | None
     url: str | None
     generation: int = 0
+    page_size: int = 1
     stage: Stage = "reading"
     run: int = 1
     pages: int = 0

@@ -21,13 +21,17 @@ ENDLESS, REPEATS, TOO_LARGE = "source-endless", "source-repeats", "page-too-larg
 
 @dataclass(frozen=True)
 class Turned:
-    """A page that was read: where it was, what it held by the source's clock, and who was on it."""
+    """A page that was read: where it was, what it held by the source's clock, and who was on it.
+
+    Of its records *nameless* do not say which they are, and *others* are no tickets.
+    """
 
     url: str
     page: Page
     at: datetime
     incoming: Sequence[Incoming]
     nameless: int = 0
+    others: int = 0
 
 
 def check(page: Page) -> None:
@@ -92,6 +96,7 @@ def _pass_after(was: Pass, turned: Turned, changed: str | None) -> Pass:
         total=max((one for one in (was.total, page.total) if one is not None), default=None),
         records=was.records + len(page.records) + page.passed_over,
         nameless=was.nameless + turned.nameless,
+        others=was.others + turned.others,
         has_moved=was.has_moved or moved or (known and page.total != was.total),
         places=was.places.on(place),
         contents=was.contents.on(content) if page.records else was.contents,

@@ -16,11 +16,12 @@ Keys = Sequence[str]
 
 
 def load(scope: OrgScope, job_id: JobId, into: Fingerprints) -> int:
-    """Put what the run has seen into a set on disk; return how many there were, repeated ones as often."""
+    """Put what the run has seen into a set on disk; return how many there are, repeated ones once."""
     count = 0
     for digests in seen.digests(scope, job_id):
-        into.add(digests)
-        count += len(digests)
+        new = set(digests) - into.among(digests)
+        into.add(new)
+        count += len(new)
     return count
 
 
