@@ -126,7 +126,7 @@ class IngestionAtRisk:
         before = self.pages(of)
         until(lambda: self.pages(of) >= before + more, "pages under way", 40, self.report)
 
-    def holder(self, of: Tenant) -> str:
+    def holder(self, of: Tenant, within_s: float = 40) -> str:
         """Return the name of the worker that runs the tenant's last run now."""
         jobs = self.services.control.jobs
 
@@ -134,7 +134,7 @@ class IngestionAtRisk:
             lease = (jobs.find_one({"_id": of.runs[-1]}, {"lease": 1}) or {}).get("lease") or {}
             return cast("str | None", lease.get("worker"))
 
-        until(lambda: found() is not None, "a worker to run it", 40, self.report)
+        until(lambda: found() is not None, "a worker to run it", within_s, self.report)
         return (found() or INGESTERS[0]).partition("@")[0]
 
     @contextmanager
@@ -192,8 +192,9 @@ class IngestionAtRisk:
         return f"{len(self.source.calls)} calls\n{self.fleet.report()}"
 
     def _delayed(self, _call: Call, _number: int) -> Answer | None:
-        if self.delay_s:
-            self._stop.wait(self.delay_s)
+        ends_at = time.monotonic() + self.delay_s
+        while time.monotonic() < ends_at and self.delay_s:
+            self._stop.wait(0.01)
         return None
 
 
