@@ -32,4 +32,4 @@ class SystemClock:
 
 def rfc3339(instant: datetime) -> str:
     """Write *instant* as the API does: UTC, milliseconds, a closing Z."""
-    return instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{instant.microsecond // 1000:03d}Z"
+    return instant.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"

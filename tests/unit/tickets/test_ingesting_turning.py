@@ -136,3 +136,8 @@ def test_an_address_without_bounds_is_not_taken() -> None:
         turning.check(Page([], "https://a.example/" + "x" * turning.URL_MAX_CHARS))
 
     assert failed.value.shown_code == "page-too-large"
+
+
+def test_a_mark_that_nobody_can_read_is_none() -> None:
+    assert turning.since("100-01-01T00:00:00.000Z", timedelta(minutes=5)) is None
+    assert turning.since("0001-01-01T00:00:00.000Z", timedelta(minutes=5)) is None

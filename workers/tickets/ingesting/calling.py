@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from urllib.parse import urlsplit
 
@@ -21,6 +21,7 @@ PAGE_MAX_BYTES = 16 * 1024**2
 """A page is written in one transaction, and MongoDB refuses those that do not fit into its cache."""
 
 _SERVER_ERROR = 500
+_CLOCKS_APART_MAX = timedelta(days=1)
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ class Calls:
                 answer = self._ctx.services.fetcher.get(
                     asked.url, headers=asked.headers, secret_headers=self._secret_headers
                 )
-                return self._read(answer), _date(answer.headers)
+                return self._read(answer), _date(answer.headers, self._ctx.services.clock.now())
         except SourceAsksToWait as wait:
             raise self._outside.told_to_wait(wait.retry_after_s) from wait
 
@@ -117,9 +118,10 @@ def host_of(url: str) -> str:
     return parts.hostname or "" if parts.port in {None, usual} else f"{parts.hostname}:{parts.port}"
 
 
-def _date(headers: Mapping[str, str]) -> datetime | None:
+def _date(headers: Mapping[str, str], now: datetime) -> datetime | None:
+    """Return what the source's clock says, unless it is a day or more from ours, or none."""
     try:
         at = parsedate_to_datetime(headers["date"])
-        return at.astimezone(UTC) if at.tzinfo is not None else None
+        return at.astimezone(UTC) if at.tzinfo is not None and abs(at - now) < _CLOCKS_APART_MAX else None
     except (KeyError, ValueError, TypeError, OverflowError, IndexError):
         return None

@@ -16,6 +16,7 @@ from common.tickets.sync import Incoming
 from common.tickets.ticket import Ticket
 
 _DIGEST_BYTES = 20
+_REASON_MAX_CHARS = 1_000
 _EMPTY = ("", None)
 
 
@@ -84,7 +85,7 @@ class Records:
 
 def _refusal(number: int, error: Unusable, natural_key: str | None) -> Refusal:
     external_id = natural_key.removeprefix("id:")[:NAME_MAX_CHARS] if natural_key is not None else None
-    return Refusal(number, error.field, error.detail, external_id)
+    return Refusal(number, error.field[:NAME_MAX_CHARS], error.detail[:_REASON_MAX_CHARS], external_id)
 
 
 def _taken_back(incoming: Sequence[Incoming], gone: Sequence[Incoming]) -> frozenset[str]:

@@ -75,7 +75,10 @@ def watermark(newest: str | None, began_at: str | None, now: datetime) -> str | 
 
 def since(mark: str | None, overlap: timedelta) -> datetime | None:
     """Return what an incremental run asks from: *overlap* before the mark, for what the source wrote down late."""
-    return datetime.fromisoformat(mark) - overlap if mark is not None else None
+    try:
+        return datetime.fromisoformat(mark) - overlap if mark is not None else None
+    except (ValueError, OverflowError):  # of a version that believed any clock
+        return None
 
 
 def _pass_after(was: Pass, turned: Turned, changed: str | None) -> Pass:
@@ -107,7 +110,10 @@ def _pass_after(was: Pass, turned: Turned, changed: str | None) -> Pass:
 def _content(turned: Turned) -> bytes:
     """Return what a page says, but for what may differ each time that the same is said."""
     if not turned.incoming:
-        return orjson.dumps(list(turned.page.records))
+        try:
+            return orjson.dumps(list(turned.page.records))
+        except TypeError:  # nested deeper than can be written
+            return f"{len(turned.page.records)} records".encode()
     return "\n".join(f"{one.natural_key} {one.content_hash}" for one in turned.incoming).encode()
 
 
