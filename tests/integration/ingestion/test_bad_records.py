@@ -209,3 +209,23 @@ def test_what_is_set_aside_names_its_record_and_page_and_goes_in_time(ingestion:
     (kept,) = ingestion.services.scope(ingestion.org_id)[REFUSED_ROWS].find({"job_id": record.id})
     assert (kept["external_id"], kept["page"], kept["line"]) == ("t-bad", 2, 13)
     assert kept["expires_at"] > ingestion.services.clock.now()
+
+
+def test_hostile_ids_name_one_ticket_each(ingestion: Ingestion) -> None:
+    """Those that differ only in case, form or blanks at the end are others; a number is the text of its digits."""
+    named = [text for text in map(str, hostile_strings()) if text and not text.isspace() and len(text) <= 255]
+    ids: list[Any] = [
+        *dict.fromkeys([*named, "a", "A", "a ", "\u00e9", "e\u0301", "id:a", "gone:a"]),
+        7_654_321,
+        -7_654_321,
+    ]
+    served(ingestion, [{"id": one, "text": f"The record {one}."} for one in ids])
+
+    first, second = ingestion.run("full"), ingestion.run("full")
+
+    assert ingestion.figures(first) == {"new": len(ids)}
+    assert ingestion.figures(second) == {"unchanged": len(ids)}
+    assert ingestion.texts() == {str(one): f"The record {one}." for one in ids}
+    served(ingestion, [{"id": one, "text": "Another text."} for one in ids[1:]])
+    assert ingestion.figures(ingestion.run("full")) == {"updated": len(ids) - 1, "deleted": 1}
+    check_history(ingestion)
