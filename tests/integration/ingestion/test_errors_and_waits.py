@@ -25,6 +25,7 @@ from tests.source_server import REST, Answer, Call
 from workers.tickets.ingesting.run import FAILURES_MAX
 
 AT_MOST_S = 3600
+WRONG = REST | {"records": "/nope"}
 
 
 @pytest.fixture
@@ -370,3 +371,17 @@ def test_waits_are_counted(full: Ingestion) -> None:
     record = finish(full, full.start("full"))
 
     assert full.log(record)["waits"] == 3
+
+
+def test_a_badly_described_source_stops_nobody_elses_calls_to_that_host(full: Ingestion) -> None:
+    for number in range(3):
+        caller = caller_of(make_organization(full.services, f"Wrong {number}"))
+        draft = Draft(name="Wrong", connector="rest", base_url=full.source.url, page_size=10, config=WRONG)
+        made = full.services.sources.create(caller, draft, {})
+        wrong = replace(full, caller=caller, source_id=made.source_id)
+        record = wrong.start()
+        for _ in range(6):
+            record = go(wrong, record)
+        assert record.waiting_for["reason"] == "source_ill"
+
+    assert full.run().state == "succeeded"

@@ -65,7 +65,10 @@ class Calls:
                 answer = self._ctx.services.fetcher.get(
                     asked.url, headers=asked.headers, secret_headers=self._secret_headers
                 )
-                return self._read(answer), _date(answer.headers, self._ctx.services.clock.now())
+                if answer.status >= _SERVER_ERROR:
+                    self._read(answer)
+            # What is no page by this source's own description says nothing of the host, which others call as well.
+            return self._read(answer), _date(answer.headers, self._ctx.services.clock.now())
         except SourceAsksToWait as wait:
             raise self._outside.told_to_wait(wait.retry_after_s) from wait
 
