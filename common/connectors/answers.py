@@ -23,6 +23,7 @@ WAIT_MIN_S = 1.0
 WAIT_UNTOLD_S = 60.0
 """How long to wait where a source says only that it was too much."""
 
+_INT64_END = 2**63
 _WITHOUT_LEAVE = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
 _ABSENT = (HTTPStatus.NOT_FOUND, HTTPStatus.GONE)
 _LATE = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY)
@@ -80,8 +81,8 @@ def records(found: Any, where: str) -> Sequence[Record]:
 
 
 def total(found: Any) -> int | None:
-    """Return how many records a source says it has, if that is what *found* says."""
-    return found if type(found) is int and found >= 0 else None
+    """Return how many records a source says it has, if *found* is a whole number that can be stored."""
+    return found if type(found) is int and 0 <= found < _INT64_END else None
 
 
 def _read_garbled(body: bytes) -> Any:

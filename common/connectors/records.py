@@ -11,6 +11,7 @@ ATTRIBUTES_MAX = 50
 IDENTIFIER_MAX_CHARS = 255
 _CONTAINERS = frozenset({list, dict})
 _TEXT_MAX_CHARS = 64
+_INT64_END = 2**63
 _YEARS = (1970, 2200)
 _FIRST_MS = 100_000_000_000
 
@@ -77,14 +78,24 @@ def first_text(*values: Any) -> str:
     raise Unusable("message", "must not be empty")
 
 
+def exact(values: dict[str, Any]) -> dict[str, Any]:
+    """Return *values*; of a whole number that can't be stored, because 64 bits do not hold it, its digits."""
+    too_large = {
+        name: str(value)
+        for name, value in values.items()
+        if type(value) is int and not -_INT64_END <= value < _INT64_END
+    }
+    return {**values, **too_large} if too_large else values
+
+
 def said(**values: Any) -> dict[str, Any]:
-    """Return those of *values* that are not null."""
-    return {name: value for name, value in values.items() if value is not None}
+    """Return those of *values* that are not null, whole numbers `exact`."""
+    return exact({name: value for name, value in values.items() if value is not None})
 
 
 def at_most(attributes: dict[str, Any], more: dict[str, Any]) -> dict[str, Any]:
-    """Return *attributes* and of *more*, in its order, what there is room for beside them."""
-    merged = {**more, **attributes}
+    """Return *attributes* and of *more*, in its order and `exact`, what there is room for beside them."""
+    merged = {**exact(more), **attributes}
     return (
         merged if len(merged) <= ATTRIBUTES_MAX else dict(list({**attributes, **merged}.items())[:ATTRIBUTES_MAX])
     )

@@ -40,7 +40,7 @@ class RestMapping:
             "status": self._statuses.get(status, status) if isinstance(status, str) else status,
             "created_at": records.instant_text(values.get("created_at")),
             "tags": self._tag_texts(record),
-            "attributes": self._attributes(record),
+            "attributes": records.exact(self._attributes(record)),
         }
         return records.said(**values)
 

@@ -86,7 +86,9 @@ def test_any_record_is_a_ticket_or_can_not_be_used(connector: Connector, record:
     assert essence
     assert ticket["message"].strip()
     assert len(ticket["attributes"]) <= ATTRIBUTES_MAX
+    values = [*ticket["attributes"].values(), *ticket.values()]
     assert not any(isinstance(value, list | dict) for value in ticket["attributes"].values())
+    assert all(-(2**63) <= value < 2**63 for value in values if isinstance(value, int))
 
 
 @each
@@ -119,7 +121,7 @@ def test_any_answer_is_a_page_or_says_why_not(connector: Connector, answer: Any,
     assert status == 200
     assert all(isinstance(record, dict) for record in page.records)
     assert page.next is None or page.next.startswith("https://api.example/")
-    assert page.total is None or page.total >= 0
+    assert page.total is None or 0 <= page.total < 2**63
 
 
 @each

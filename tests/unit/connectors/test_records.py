@@ -52,3 +52,11 @@ def test_texts_are_taken_from_a_list_as_they_are_or_by_their_name() -> None:
     assert records.texts(["a", {"name": "b"}, {"name": 1}, {}, 7, ["c"]], "name") == ["a", "b"]
     assert records.texts(["a", {"name": "b"}]) == ["a"]
     assert records.texts("a") == records.texts(None) == []
+
+
+def test_a_whole_number_that_64_bits_can_not_hold_becomes_its_digits() -> None:
+    kept = {"a": 2**63 - 1, "b": -(2**63), "c": True, "d": 1e300}
+
+    assert records.exact({**kept, "e": 2**63, "f": 2**64 - 1}) == {**kept, "e": f"{2**63}", "f": f"{2**64 - 1}"}
+    assert records.said(a=2**63, b=None) == {"a": f"{2**63}"}
+    assert records.at_most({"a": 1}, {"b": 2**63}) == {"a": 1, "b": f"{2**63}"}

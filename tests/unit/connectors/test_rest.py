@@ -197,6 +197,12 @@ def test_a_record_becomes_a_ticket_as_the_settings_say(rest: Any) -> None:
     assert connector.changed_at(RECORD) == datetime(2026, 2, 3, 4, 5, 6, tzinfo=UTC)
 
 
+def test_a_number_too_large_to_be_stored_is_kept_as_text(rest: Any) -> None:
+    ticket = rest(**MAPPED).ticket({**RECORD, "priority": 2**64 - 1, "customer": {"id": 2**63}})
+
+    assert (ticket["attributes"]["priority"], ticket["customer_id"]) == (f"{2**64 - 1}", f"{2**63}")
+
+
 def test_attributes_can_be_chosen_from_anywhere(rest: Any) -> None:
     chosen = rest(**MAPPED, attributes={"plan": "/customer/plan", "first": "/labels/0", "none": "/labels/x/y"})
 
