@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 from common.connectors import answers, records, urls
 from common.connectors.connector import Asked, Connector, Page, Record
 from common.connectors.credentials import CredentialField, bearer, needed
+from common.errors import SourceIll
 
 _CURSOR = "starting_after"
 _STATUSES = {"open": "open", "snoozed": "pending", "closed": "closed"}
@@ -57,9 +58,10 @@ class Intercom(Connector):
         answers.demand_page(status, headers, self.clock.now())
         answer = answers.read_json(headers, body)
         found = answers.records(records.inner(answer, "conversations"), "/conversations")
-        cursor = records.inner(answer, "pages", "next", _CURSOR)
-        following = urls.with_cursor(asked_url, _CURSOR, cursor)
-        return Page(found, following, answers.total(answer.get("total_count")))
+        total = answers.total(answer.get("total_count"))
+        is_all = urls.parameter(asked_url, _CURSOR) is None and total is not None and total <= len(found)
+        following = urls.with_cursor(asked_url, _CURSOR, _cursor(answer.get("pages"), is_all=is_all))
+        return Page(found, following, total)
 
     def external_id(self, record: Record) -> str:
         """Return the conversation's id."""
@@ -89,6 +91,23 @@ class Intercom(Connector):
             created_at=records.instant_text(values["created_at"]),
             attributes=records.at_most(attributes, _custom_attributes(record)),
         )
+
+
+def _cursor(pages: Any, *, is_all: bool) -> Any:
+    """Return what *pages* names as the next page, `None` if this is the last by the answer's own word.
+
+    An answer that says neither is no page: taken for the last, it would end the list too early.
+    """
+    if type(pages) is not dict:
+        if is_all:
+            return None
+        raise SourceIll("The source's answer does not say whether there is a next page.")
+    following = pages.get("next")
+    if following is None:
+        return None
+    if type(following) is not dict or _CURSOR not in following:
+        raise SourceIll("The source says that there is a next page, but not which.")
+    return following[_CURSOR]
 
 
 def _values(record: Record) -> dict[str, Any]:

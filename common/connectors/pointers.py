@@ -48,6 +48,18 @@ def top(where: str | None) -> str | None:
     return parts[0] if len(parts) == 1 else None
 
 
+def is_stated(where: str, whole: Any) -> bool:
+    """Tell whether *whole* has anything at *where*, be it null, or a null or false instead of what holds it."""
+    value = whole
+    for part in JsonPointer(where).parts:
+        if value is None or value is False:
+            return True
+        if not _has(value, part):
+            return False
+        value = _step(value, part)
+    return True
+
+
 def _walk(value: Any, parts: tuple[str, ...]) -> Any:
     for part in parts:
         value = _step(value, part)
@@ -57,6 +69,10 @@ def _walk(value: Any, parts: tuple[str, ...]) -> Any:
 def _step(value: Any, part: str) -> Any:
     if type(value) is dict:
         return value.get(part)
-    if type(value) is list and _INDEX.match(part) and int(part) < len(value):
-        return value[int(part)]
-    return None
+    return value[int(part)] if _has(value, part) else None
+
+
+def _has(value: Any, part: str) -> bool:
+    if type(value) is dict:
+        return part in value
+    return type(value) is list and _INDEX.match(part) is not None and int(part) < len(value)

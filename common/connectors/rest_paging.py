@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from common.connectors import link_header, urls
-from common.connectors.pointers import reader
+from common.connectors.pointers import is_stated, reader
 from common.connectors.rest_settings import ByCursor, ByLink, ByOffset, ByPage
 from common.errors import SourceIll
 
@@ -50,11 +50,20 @@ def _by_cursor(paging: ByCursor, found: Answered, base_url: str) -> str | None:
     if paging.more is not None and not _goes_on(reader(paging.more)(found.answer)):
         return None
     target = reader(paging.next)(found.answer)
+    if target is None or target is False or target == "":
+        _demand_end(paging, found.answer)
+        return None
     if paging.parameter is not None:
         return urls.with_cursor(found.asked_url, paging.parameter, target)
-    if target is None or target is False or target == "":
-        return None
     return urls.next_page(target, asked_url=found.asked_url, base_url=base_url)
+
+
+def _demand_end(paging: ByCursor, answer: Any) -> None:
+    """Raise `SourceIll` unless *answer*, which names no next page, says by that that there is none."""
+    if paging.more is not None:
+        raise SourceIll("The source says that there is a next page, but not which.")
+    if paging.ends == "null" and not is_stated(paging.next, answer):
+        raise SourceIll(f"The source's answer does not say whether there is a next page: it has no {paging.next}.")
 
 
 def _goes_on(said: Any) -> bool:

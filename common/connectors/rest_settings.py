@@ -123,7 +123,8 @@ class ByOffset(_Settings):
 class ByCursor(_Settings):
     """An answer holds the next page's URL or, if there is a *parameter* to give it to, its cursor.
 
-    *more* is where an answer says whether there is one.
+    *more* is where an answer says whether there is one. Without it, the last page says so by a null in place of
+    the next or, if that *ends* the list, by leaving it out.
     """
 
     style: Literal["cursor"]
@@ -131,6 +132,7 @@ class ByCursor(_Settings):
     parameter: Parameter | None = None
     size_parameter: Parameter | None = None
     more: Pointer | None = None
+    ends: Literal["null", "missing"] = "null"
     total: Pointer | None = None
 
 

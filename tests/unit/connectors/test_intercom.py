@@ -54,11 +54,37 @@ def test_the_cursor_of_an_answer_goes_into_the_next_question(intercom: Connector
     assert (page.total, len(page.records)) == (151, 1)
 
 
-@pytest.mark.parametrize("pages", [None, {}, {"next": None}, {"next": {"starting_after": None}}])
+@pytest.mark.parametrize("pages", [{}, {"next": None}, {"next": {"starting_after": None}}])
 def test_without_a_cursor_it_is_the_last_page(intercom: Connector, pages: Any) -> None:
     body = {"conversations": [], "pages": pages}
 
     assert intercom.page(URL, 200, {}, orjson.dumps(body)).next is None
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {},
+        {"pages": None},
+        {"pages": None, "total_count": 2},
+        {"pages": []},
+        {"pages": {"next": {}}},
+        {"pages": {"next": "https://api.intercom.io/conversations?page=2"}},
+    ],
+)
+def test_an_answer_that_says_nothing_of_a_next_page_does_not_pass_for_the_end(
+    intercom: Connector, said: dict[str, Any]
+) -> None:
+    with pytest.raises(SourceIll, match="next page"):
+        intercom.page(URL, 200, {}, orjson.dumps({"conversations": [CONVERSATION], **said}))
+
+
+def test_a_first_page_that_holds_all_there_is_by_its_own_word_is_the_last(intercom: Connector) -> None:
+    body = orjson.dumps({"conversations": [CONVERSATION], "total_count": 1, "pages": None})
+
+    assert intercom.page(URL, 200, {}, body).next is None
+    with pytest.raises(SourceIll):
+        intercom.page(f"{URL}&starting_after=x", 200, {}, body)
 
 
 @pytest.mark.parametrize("cursor", [True, 1.5, ["x"], {}, "x" * 9_000])

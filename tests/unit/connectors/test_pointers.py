@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.connectors.pointers import reader, reader_of_all
+from common.connectors.pointers import is_stated, reader, reader_of_all
 
 NAMES = st.sampled_from(["a", "b", "0", ""])
 JSON = st.recursive(
@@ -30,3 +30,18 @@ def test_what_a_record_lacks_is_null(record: Any) -> None:
 
     has = record if isinstance(record, dict) else {}
     assert found == (has.get("id"), has.get("text"))
+
+
+@given(where=POINTERS, whole=JSON)
+def test_what_is_not_null_is_stated(where: str, whole: Any) -> None:
+    assert is_stated(where, whole) or reader(where)(whole) is None
+
+
+@pytest.mark.parametrize("whole", [{"a": None}, {"a": False}, {"a": {"b": None}}, None])
+def test_a_null_on_the_way_states_that_there_is_nothing(whole: Any) -> None:
+    assert is_stated("/a/b", whole)
+
+
+@pytest.mark.parametrize("whole", [{}, {"a": {}}, {"a": []}, {"a": "b"}, {"a": 0}, [], "a"])
+def test_what_is_not_there_is_not_stated(whole: Any) -> None:
+    assert not is_stated("/a/b", whole)

@@ -134,6 +134,43 @@ def test_a_cursor_ends_where_the_answer_says_that_there_is_no_more(rest: Any) ->
             walk(connector, [{"data": [], "next": "a", **said}])
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [{}, {"meta": {}}, {"meta": []}, {"meta": "x"}, {"next": None}, {"error": "no", "meta": {"prev": None}}],
+)
+@pytest.mark.parametrize("parameter", [None, "after"])
+def test_an_answer_that_says_nothing_of_a_next_page_does_not_pass_for_the_end(
+    rest: Any, parameter: str | None, answer: dict[str, Any]
+) -> None:
+    connector = rest(paging={"style": "cursor", "next": "/meta/next", "parameter": parameter})
+
+    with pytest.raises(SourceIll, match="next page"):
+        walk(connector, [{"data": records(1), **answer}])
+
+
+@pytest.mark.parametrize("meta", [None, False, {"next": None}, {"next": ""}, {"next": False}])
+def test_a_null_where_the_next_page_or_what_holds_it_stands_is_the_end(rest: Any, meta: Any) -> None:
+    connector = rest(paging={"style": "cursor", "next": "/meta/next", "parameter": "after"})
+
+    assert len(walk(connector, [{"data": [], "meta": meta}])) == 1
+
+
+def test_a_missing_next_page_is_the_end_where_that_is_said(rest: Any) -> None:
+    connector = rest(paging={"style": "cursor", "next": "/meta/next", "parameter": "after", "ends": "missing"})
+
+    assert walk(connector, [{"data": [], "meta": {"next": 2}}, {"data": []}]) == ["", "?after=2"]
+
+
+def test_more_pages_without_a_cursor_are_no_end(rest: Any) -> None:
+    paging = {"style": "cursor", "next": "/next", "parameter": "after", "more": "/more"}
+    connector = rest(paging={**paging, "ends": "missing"})
+
+    assert len(walk(connector, [{"data": [], "more": False}])) == 1
+    for said in ({}, {"next": None}, {"next": ""}):
+        with pytest.raises(SourceIll, match="not which"):
+            walk(connector, [{"data": [], "more": True, **said}])
+
+
 def test_links_are_followed_where_the_list_is_the_answer_itself(rest: Any) -> None:
     connector = rest(records="", paging={"style": "link"})
 

@@ -83,6 +83,7 @@ def test_the_least_and_the_most_that_can_be_said_is_taken() -> None:
         ({"paging": {"style": "page", "ends": "never"}}, "/paging/ends"),
         ({"paging": {"style": "page", "ends": "total"}}, ""),
         ({"paging": {"style": "cursor"}}, "/paging/next"),
+        ({"paging": {"style": "cursor", "next": "/next", "ends": "empty"}}, "/paging/ends"),
         ({"since": {}}, "/since/parameter"),
         ({"since": {"parameter": "s", "format": "words"}}, "/since/format"),
         ({"status_map": {"new": "fresh"}}, "/status_map/new"),
