@@ -37,7 +37,7 @@ class Scheduling:
                 log.warning("scheduling.failed", error=type(error).__name__)
 
     def _start_due(self) -> None:
-        """Make a pass after the other while there is something due."""
+        """Make a pass after the other while there is something due; what was put off waits for the next sweep."""
         while self._leads and not self._stopped.is_set():
             done = self._services.schedule.once()
             if not (done.started or done.skipped or done.settled):

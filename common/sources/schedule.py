@@ -1,7 +1,8 @@
 """What is due is started: each source that has an interval, once for each time that comes; missed ones are let go.
 
 A time is started under a key of its own before it is moved on, so that whoever dies in between, and two that take
-themselves for the leader, start it once.
+themselves for the leader, start it once. It is not moved on while nobody can tell whether it was started: the next
+pass tries it again.
 """
 
 import hashlib
@@ -13,10 +14,11 @@ from typing import Any
 
 from common.caller import Caller
 from common.clock import Clock, rfc3339
-from common.errors import FairwayError, NotFound
+from common.errors import Conflict, FairwayError, NotFound, Refused
 from common.ids import OrgId, new_id
 from common.jobs.idempotency import AlreadyAnswered, Answer, Once
 from common.logs import get_logger
+from common.sources import turns
 from common.sources.collections import INGESTION_LOGS, SOURCE_RUNS, SOURCES
 from common.sources.logs import IngestionLogs
 from common.sources.running import Runs
@@ -31,14 +33,23 @@ log = get_logger()
 
 @dataclass(frozen=True)
 class Done:
-    """What one pass did: runs that were started, times that came and went without, ends of logs that were due."""
+    """What one pass did: runs that were started, times that came and went without, ends of logs that were due.
+
+    *put_off* are the times that the next pass tries again.
+    """
 
     started: int = 0
     skipped: int = 0
     settled: int = 0
+    put_off: int = 0
 
     def __add__(self, other: "Done") -> "Done":
-        return Done(self.started + other.started, self.skipped + other.skipped, self.settled + other.settled)
+        return Done(
+            started=self.started + other.started,
+            skipped=self.skipped + other.skipped,
+            settled=self.settled + other.settled,
+            put_off=self.put_off + other.put_off,
+        )
 
 
 class Schedule:
@@ -70,24 +81,42 @@ class Schedule:
         every = _intervals(scope, rows)
         done = Done()
         for row in rows:
-            is_started = organization.is_active and row["_id"] in every and self._start(org_id, row)
-            _move_on(scope, row, every.get(row["_id"]), now)
-            done += Done(started=1) if is_started else Done(skipped=1)
+            is_wanted = organization.is_active and row["_id"] in every
+            one = self._start(scope, row) if is_wanted else Done(skipped=1)
+            if not one.put_off:
+                _move_on(scope, row, every.get(row["_id"]), now)
+            done += one
         return done
 
-    def _start(self, org_id: OrgId, row: Mapping[str, Any]) -> bool:
-        """Start the run of one time that came; tell whether it was. One that is refused is not tried again."""
+    def _start(self, scope: OrgScope, row: Mapping[str, Any]) -> Done:
+        """Start the run of one time that came. One that is refused is not tried again, any other failure is."""
+        org_id = scope.org_id
         source_id = row["_id"]
         caller = Caller(org_id=org_id, user_id=f"schedule:{source_id}", role="job", request_id=new_id())
         try:
             record = self._runs.start(caller, source_id, "incremental", once=_once(org_id, row))
         except AlreadyAnswered:  # whoever started it did not come to move it on
-            return True
-        except FairwayError as error:  # the last run still goes on, too many jobs wait, or credentials are missing
+            return Done(started=1)
+        except FairwayError as error:
+            if not isinstance(error, Refused) or self._is_unknown(scope, source_id, error):
+                log.info("schedule.put_off", source_id=source_id, reason=error.code)
+                return Done(put_off=1)
+            # The last run still goes on, too many jobs wait, or credentials are missing.
             log.info("schedule.skipped", source_id=source_id, reason=error.code)
-            return False
+            return Done(skipped=1)
         log.info("schedule.started", source_id=source_id, job_id=record.id)
-        return True
+        return Done(started=1)
+
+    def _is_unknown(self, scope: OrgScope, source_id: str, error: Refused) -> bool:
+        """Tell whether it was refused for a job that has the turn and does not go on.
+
+        Either nobody has accepted it, because whoever took the turn for it died or is about to submit it; then it
+        is known within a minute. Or it has just ended.
+        """
+        if not isinstance(error, Conflict) or "job" not in error.extra:
+            return False
+        job_id = turns.find_turn(scope, source_id).job_id
+        return job_id is None or job_id not in self._runs.going(scope.org_id, [job_id])
 
 
 def next_time(due: datetime, every: timedelta, now: datetime) -> datetime:

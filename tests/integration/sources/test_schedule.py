@@ -8,13 +8,14 @@ import pytest
 from pymongo.errors import PyMongoError
 
 from common.caller import Caller
-from common.errors import TooMany
-from common.ids import OrgId
+from common.errors import FairwayError, HeldBack, TooMany, Unavailable
+from common.ids import JobId, OrgId, new_id
 from common.jobs.record import JobRecord
 from common.services import Services
 from common.sources import turns
 from common.sources.collections import SOURCE_RUNS
-from common.sources.schedule import next_time
+from common.sources.running import UNKNOWN_FOR
+from common.sources.schedule import Done, next_time
 from common.sources.source import Source
 from tests.integration.conftest import make_organization
 from tests.integration.sources.conftest import end_as_a_worker_would
@@ -166,6 +167,53 @@ def test_who_can_not_tell_whether_it_started_tries_the_same_time_again(
             services.schedule.once()
 
     assert services.schedule.once().started == 1
+
+
+def let_a_leader_die_before_it_submits(services: Services, org_id: OrgId, source: Source, ago: timedelta) -> None:
+    """Let the turn of a source be that of a job that was never accepted."""
+    scope = services.scope(org_id)
+    was = turns.find_turn(scope, source.source_id)
+    assert turns.take(scope, source.source_id, was, JobId(new_id()), services.clock.now() - ago)
+
+
+def test_a_time_whose_leader_died_before_it_submitted_is_started_when_its_claim_is_over(
+    services: Services, org_id: OrgId, make_source: MakeSource
+) -> None:
+    source = make_source(every_minutes=60)
+    due = let_it_be_due(services, org_id)
+    let_a_leader_die_before_it_submits(services, org_id, source, ago=timedelta(seconds=1))
+
+    early = services.schedule.once()
+
+    assert early == Done(put_off=1)
+    assert next_run_at(services, source, org_id) == due
+    assert jobs_of(services, org_id) == []
+    let_a_leader_die_before_it_submits(services, org_id, source, ago=UNKNOWN_FOR)
+    assert services.schedule.once() == Done(started=1)
+    assert next_run_at(services, source, org_id) == due + timedelta(minutes=60)
+
+
+@pytest.mark.parametrize(
+    "error", [Unavailable("Nobody answers."), HeldBack("Not now.", retry_after_s=1)], ids=["unavailable", "held"]
+)
+def test_a_time_that_may_be_started_a_moment_later_is_not_passed_over(
+    services: Services,
+    org_id: OrgId,
+    make_source: MakeSource,
+    monkeypatch: pytest.MonkeyPatch,
+    error: FairwayError,
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    source = make_source(every_minutes=60)
+    due = let_it_be_due(services, org_id)
+    with monkeypatch.context() as broken:
+        broken.setattr(services.runs, "start", fail)
+        assert services.schedule.once() == Done(put_off=1)
+
+    assert next_run_at(services, source, org_id) == due
+    assert services.schedule.once() == Done(started=1)
 
 
 def test_two_that_take_themselves_for_the_leader_start_one_run(
