@@ -17,6 +17,7 @@ from common.tickets.collections import HISTORY, TICKETS
 from tests.integration.conftest import Slot, caller_of
 from tests.source_server import REST, Source
 from workers import runner
+from workers.tickets.ingesting import ledger
 
 FIGURES = ("new", "updated", "unchanged", "returned", "repeated", "errors", "deleted")
 
@@ -76,6 +77,12 @@ class Ingestion:
         found = self.services.scope(self.org_id)[INGESTION_LOGS].find_one({"_id": record.id})
         assert found is not None
         return found
+
+
+@pytest.fixture(autouse=True)
+def pages_written_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Put off no write, so that every page is a boundary; `test_put_off.py` is about those that are."""
+    monkeypatch.setattr(ledger, "WRITTEN_EVERY_S", 0.0)
 
 
 @pytest.fixture

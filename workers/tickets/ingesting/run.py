@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 
 from common.connectors.connector import Asked, Page
 from common.coordination.lock import Lease
-from common.errors import CancelRequested, Defer, GivenBack, HostIll, JobFailed, Unavailable
+from common.errors import CancelRequested, Defer, FairwayError, GivenBack, HostIll, JobFailed, Unavailable
 from common.ids import JobId
 from common.metrics import INGESTION_PAGES, INGESTION_TICKETS
 from common.sources import logs
@@ -26,6 +26,7 @@ from common.tickets.ticket import Ticket
 from workers.context import Context
 from workers.tickets.ingesting import shape, turning, vanished
 from workers.tickets.ingesting.calling import Calls, Origin
+from workers.tickets.ingesting.ledger import Ledger, figures
 from workers.tickets.ingesting.records import Records, Sorted
 from workers.tickets.ingesting.shape import Shape
 from workers.tickets.ingesting.state import State, Tally
@@ -75,20 +76,28 @@ class Run:
         self._source = of.source
         self._connector = of.connector
         self._calls = Calls(ctx, of)
-        self._lease = lease
+        self._ledger = Ledger(ctx, lease)
         self._began = ctx.services.clock.monotonic()
         self._records = Records(of.connector)
         self._pages = INGESTION_PAGES.labels(of.source.connector)
 
     def go(self, state: State) -> State:
         """Go on from *state* to the end of the run. Raises whatever a run waits for or fails by."""
+        try:
+            return self._go(state)
+        except FairwayError:
+            with suppress(CancelRequested, GivenBack):  # why it stops here is known
+                self._ledger.settle()
+            raise
+
+    def _go(self, state: State) -> State:
         while state.stage == "reading":
             state = self._read(state)
             self._make_room()
         if state.stage == "clearing":
             state = self._clear(state)
             if state.stage == "reading":
-                return self.go(state)
+                return self._go(state)
         return self._end(state)
 
     def _read(self, state: State) -> State:
@@ -128,12 +137,13 @@ class Run:
                 f"{error.detail} That was try {failures} of the same page.", code=error.code
             ) from error
         self._ctx.log.info("ingestion.page_failed", failures=failures, code=error.code)
+        self._ledger.settle()
         self._ctx.checkpoint(replace(state, failures=failures).checkpoint())
         ceiling_s = min(_BACKOFF_MOST_S, _BACKOFF_FIRST_S * 2**failures)
         raise Defer(random.uniform(0, ceiling_s), "source_ill") from error  # noqa: S311 (no secret)
 
     def _write(self, before: State, after: State, found: Sorted, observed: Shape) -> State:
-        """Write a page and the checkpoint after it; returns the state that this is."""
+        """Write a page and the checkpoint after it, or put it off if it changes nothing; returns that state."""
         ctx, now = self._ctx, self._ctx.services.clock.now()
 
         def make(one: Incoming) -> Ticket | Refusal:
@@ -155,6 +165,11 @@ class Run:
             shape=observed,
             refused_kept=before.refused_kept + len(refused),
         )
+        keys = found.seen if self._job.mode == "full" else ()
+        changes_nothing = not (synced.touched or synced.is_overtaken or gone.touched or refused)
+        if changes_nothing and after.stage == "reading" and self._ledger.may_put_off:
+            self._ledger.put_off(after, keys)
+            return after
 
         def work(scope: OrgScope) -> None:
             ctx.services.runs.demand_mine(scope, source_id, ctx.job_id)
@@ -163,11 +178,9 @@ class Run:
             if refused:
                 kept = {"page": after.pages, "expires_at": now + logs.KEPT_FOR}
                 scope[REFUSED_ROWS].insert_many({**one, **kept} for one in refused)
-            if self._job.mode == "full":
-                seen.note(scope, ctx.job_id, found.seen, now)
             logs.note(scope, ctx.job_id, figures(after))
 
-        self._commit(work, after)
+        self._ledger.write(work, after, keys)
         return after
 
     def _clear(self, state: State) -> State:
@@ -216,7 +229,7 @@ class Run:
                 gone.write(scope)
                 logs.note(scope, self._ctx.job_id, figures(after))
 
-            self._commit(work, after)
+            self._ledger.write(work, after)
             return after
 
         return delete
@@ -239,7 +252,7 @@ class Run:
             logs.end(scope, ctx.job_id, "succeeded", now, figures(after), shape_changes=changes)
 
         with suppress(CancelRequested, GivenBack):  # it has come to its end, and nothing of it can be stopped
-            self._commit(work, after)
+            self._ledger.write(work, after)
         return after
 
     def _plan_gone(self, keys: vanished.Keys, now: datetime) -> Plan:
@@ -259,20 +272,8 @@ class Run:
         raise Unavailable("Others keep changing the same tickets.")
 
     def _checkpointed(self, state: State) -> State:
-        self._commit(lambda _scope: None, state)
+        self._ledger.write(lambda _scope: None, state)
         return state
-
-    def _commit(self, work: Callable[[OrgScope], None], after: State) -> None:
-        total = after.now_on.total if after.now_on.number == 1 else None
-        done = after.tally.read
-        self._ctx.write(
-            work,
-            under=self._lease,
-            checkpoint=after.checkpoint(),
-            done=done,
-            total=total if total is not None and total >= done else None,
-            stage=after.stage if after.now_on.number == 1 else f"{after.stage}, pass {after.now_on.number}",
-        )
 
 
 def result(job: IngestTickets, job_id: JobId, state: State) -> IngestionResult:
@@ -287,13 +288,6 @@ def result(job: IngestTickets, job_id: JobId, state: State) -> IngestionResult:
         shape_changes=[dict(one) for one in state.shape_changes],
         refused_records=f"/v1/ingestion-logs/{job_id}/refused-records",
     )
-
-
-def figures(state: State) -> dict[str, int]:
-    """Return what the log tells of a run that stands there."""
-    counts = asdict(state.tally)
-    del counts["read"]
-    return {**counts, "pages": state.pages, "waits": state.waits}
 
 
 def _tally(synced: Plan, gone: Plan, errors: int, *, is_first: bool) -> Tally:
