@@ -12,6 +12,7 @@ import orjson
 from common.connectors import retry_after
 from common.connectors.connector import Record
 from common.errors import (
+    AnswerRefused,
     CredentialsRefused,
     SourceAsksToWait,
     SourceGone,
@@ -22,6 +23,14 @@ from common.errors import (
 WAIT_MIN_S = 1.0
 WAIT_UNTOLD_S = 60.0
 """How long to wait where a source says only that it was too much."""
+
+RECORDS_MAX = 10_000
+VALUES_MAX = 1_000_000
+"""A value takes up to a hundred times as much memory as it does in the answer."""
+
+GARBLED_MAX_BYTES = 4 * 1024**2
+GARBLED_VALUES_MAX = 250_000
+"""JSON that has to be read gently takes several times as long and as much memory as other."""
 
 _INT64_END = 2**63
 _WITHOUT_LEAVE = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
@@ -56,25 +65,33 @@ def asks_to_wait(headers: Mapping[str, str], now: datetime) -> SourceAsksToWait:
 
 
 def read_json(headers: Mapping[str, str], body: bytes) -> Any:
-    """Return the JSON of *body*. Raises `SourceIll` if there is none."""
+    """Return the JSON of *body*. Raises `SourceIll` if there is none, `AnswerRefused` of too many values."""
+    _demand_at_most(VALUES_MAX, body)
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError:
         pass
+    if len(body) > GARBLED_MAX_BYTES:
+        raise SourceIll(f"The source answered with {_form(headers)}, too large to be read all the same.")
+    _demand_at_most(GARBLED_VALUES_MAX, body)
     try:
         return _read_garbled(body)
     except (ValueError, RecursionError) as error:
-        form = "HTML" if "html" in headers.get("content-type", "").lower() else "something that is no JSON"
-        raise SourceIll(f"The source answered with {form} instead of a page.") from error
+        raise SourceIll(f"The source answered with {_form(headers)} instead of a page.") from error
 
 
 def records(found: Any, where: str) -> Sequence[Record]:
     """Return the records of a page, which an answer has *where*. Raises `SourceIll` if there is no list.
 
     An entry that is no object becomes one without fields, which can't become a ticket, and takes no other along.
+    Raises `AnswerRefused` of more than `RECORDS_MAX`.
     """
     if not isinstance(found, list):
         raise SourceIll(f"The source's answer has no list of records at {where}.")
+    if len(found) > RECORDS_MAX:
+        raise AnswerRefused(
+            f"The source's answer has {len(found):,} records at {where}; a page may have {RECORDS_MAX:,}."
+        )
     if {*map(type, found)} <= {dict}:
         return found
     return [entry if isinstance(entry, dict) else {} for entry in found]
@@ -83,6 +100,22 @@ def records(found: Any, where: str) -> Sequence[Record]:
 def total(found: Any) -> int | None:
     """Return how many records a source says it has, if *found* is a whole number that can be stored."""
     return found if type(found) is int and 0 <= found < _INT64_END else None
+
+
+def _demand_at_most(values: int, body: bytes) -> None:
+    """Refuse *body* before anything is made of it, if it may hold more than that many *values*.
+
+    Each value in a list or an object, but the first, has a comma before it, and each list or object its opening
+    sign. Those in texts are counted, too, to stay cheap.
+    """
+    if len(body) <= values:
+        return
+    if body.count(b",") + body.count(b"{") + body.count(b"[") > values:
+        raise AnswerRefused(f"The source's answer has more than {values:,} values; ask it for smaller pages.")
+
+
+def _form(headers: Mapping[str, str]) -> str:
+    return "HTML" if "html" in headers.get("content-type", "").lower() else "something that is no JSON"
 
 
 def _read_garbled(body: bytes) -> Any:

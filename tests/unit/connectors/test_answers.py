@@ -4,11 +4,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 
 from common.connectors import answers
 from common.coordination.circuit_breaker import means_ill
 from common.errors import (
+    AnswerRefused,
     CredentialsRefused,
     FairwayError,
     SourceAsksToWait,
@@ -109,6 +111,48 @@ def test_html_is_called_by_its_name_and_nothing_of_it_is_repeated() -> None:
         answers.read_json({"content-type": "Text/HTML; charset=x"}, b"<html>secret</html>")
 
     assert raised.value.detail == "The source answered with HTML instead of a page."
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"[" + b"0," * 3_000_000 + b"0]",
+        b"[" + b"{}," * 1_500_000 + b"{}]",
+        b"[" + b",".join([b"[" * 900 + b"]" * 900] * 2_500) + b"]",
+        b'[{"a":' + b'{"a":' * 900 + b"0" + b"}" * 900 + b"}" + b",{}" * 1_500_000 + b"]",
+        b'{"data": "' + b"," * 3_000_000 + b'"}',
+    ],
+    ids=["numbers", "objects", "lists", "both", "text"],
+)
+def test_an_answer_of_too_many_values_is_refused_before_it_is_read(body: bytes) -> None:
+    with pytest.raises(AnswerRefused, match="1,000,000 values"):
+        answers.read_json({}, body)
+
+
+def test_a_large_answer_of_few_values_is_read() -> None:
+    text = "x" * 8_000_000
+
+    assert answers.read_json({}, orjson.dumps([text])) == [text]
+
+
+@pytest.mark.parametrize("body", [b'\xef\xbb\xbf"%s"', rb'"\ud83d%s"', b"[NaN]%s"], ids=["mark", "half", "nan"])
+def test_garbled_json_is_read_only_up_to_a_size(body: bytes) -> None:
+    assert answers.read_json({}, body % (b" " * 1_000)) is not None
+    with pytest.raises(SourceIll, match="too large"):
+        answers.read_json({}, body % (b" " * 5_000_000))
+
+
+def test_garbled_json_of_many_values_is_refused() -> None:
+    with pytest.raises(AnswerRefused, match="250,000 values"):
+        answers.read_json({}, b"\xef\xbb\xbf[" + b"{}," * 300_000 + b"{}]")
+
+
+def test_a_page_of_more_records_than_anybody_asked_for_is_refused() -> None:
+    assert len(answers.records([{}] * 10_000, "/data")) == 10_000
+    with pytest.raises(AnswerRefused) as raised:
+        answers.records([0] * 12_345, "/data")
+
+    assert raised.value.detail == "The source's answer has 12,345 records at /data; a page may have 10,000."
 
 
 @pytest.mark.skipif(not HOSTILE, reason="the hostile texts are not here")
