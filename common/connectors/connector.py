@@ -73,6 +73,11 @@ class Connector(ABC):
         return [(JsonPointer.from_parts([name]).path, f"{cls.name} has no such setting.") for name in config]
 
     @classmethod
+    def check_base_url(cls, url: str) -> str | None:  # noqa: ARG003 - for those that have only some
+        """Return a sentence that says what is wrong with the path of *url*; `None` if sources can be there."""
+        return None
+
+    @classmethod
     def check_credentials(cls, credentials: Mapping[str, Any], config: Mapping[str, Any]) -> list[Wrong]:  # noqa: ARG003 - for those that it matters to
         """Return what is wrong with *credentials* for a source with this *config*, never repeating a secret."""
         return wrong_with(credentials, cls.credentials)

@@ -26,7 +26,8 @@ class CredentialField:
 def wrong_with(given: Mapping[str, Any], fields: Mapping[str, CredentialField]) -> list[tuple[str, str]]:
     """Return the JSON pointer and a sentence for each value of *given* that its field does not take."""
     missing = [(f"/{name}", "Is needed.") for name, one in fields.items() if one.required and name not in given]
-    unknown = [(_pointer(name), "There is no such credential.") for name in given if name not in fields]
+    other = f"There is no such credential; it takes: {', '.join(fields) or 'none'}."
+    unknown = [(_pointer(name), other) for name in given if name not in fields]
     faults = {name: _fault(given[name], one) for name, one in fields.items() if name in given}
     return missing + unknown + [(f"/{name}", fault) for name, fault in faults.items() if fault]
 

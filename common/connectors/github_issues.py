@@ -4,10 +4,12 @@ Pages follow the header `Link`. They are asked for in the order of creation: in 
 is changed meanwhile would go to the end and draw those behind it onto pages that are read already.
 """
 
+import re
 from collections.abc import Mapping
 from datetime import datetime
 from http import HTTPStatus
 from typing import Any, ClassVar
+from urllib.parse import urlsplit
 
 from common.clock import rfc3339
 from common.connectors import answers, link_header, records, urls
@@ -16,6 +18,7 @@ from common.connectors.credentials import CredentialField, bearer
 
 _LIMITED = (HTTPStatus.FORBIDDEN, HTTPStatus.TOO_MANY_REQUESTS)
 _LIMIT_SAID_WITHIN_BYTES = 4_096
+_REPOSITORY = re.compile(r"/repos/[^/]+/[^/]+/?\Z")
 _ATTRIBUTES = ("html_url", "state_reason", "author_association", "assignee", "milestone")
 
 
@@ -36,6 +39,16 @@ class GithubIssues(Connector):
         "Accept": "application/vnd.github+json",
         "X-GitHub-Api-Version": "2022-11-28",
     }
+
+    @classmethod
+    def check_base_url(cls, url: str) -> str | None:
+        """Return a sentence for what is not a repository of the API, such as its page for people."""
+        if _REPOSITORY.search(urlsplit(url).path):
+            return None
+        return (
+            "Must lead to a repository of the API: https://api.github.com/repos/OWNER/NAME, "
+            "or of GitHub Enterprise https://HOST/api/v3/repos/OWNER/NAME."
+        )
 
     @property
     def is_stable(self) -> bool:

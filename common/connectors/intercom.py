@@ -5,6 +5,7 @@ import re
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, ClassVar
+from urllib.parse import urlsplit
 
 from common.connectors import answers, records, urls
 from common.connectors.connector import Asked, Connector, Page, Record
@@ -34,6 +35,12 @@ class Intercom(Connector):
         "token": CredentialField("An access token.", required=True)
     }
     headers: ClassVar[Mapping[str, str]] = {"Accept": "application/json", "Intercom-Version": "2.15"}
+
+    @classmethod
+    def check_base_url(cls, url: str) -> str | None:
+        """Return a sentence for an address that has a path: what is asked stands behind the host."""
+        has_path = urlsplit(url).path not in {"", "/"}
+        return "Must end with the host, as https://api.intercom.io does." if has_path else None
 
     @property
     def is_stable(self) -> bool:

@@ -10,6 +10,7 @@
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any, ClassVar
+from urllib.parse import urlsplit
 
 from common.connectors import answers, records, urls
 from common.connectors.connector import Asked, Connector, Page, Record, Wrong
@@ -48,6 +49,12 @@ class Zendesk(Connector):
         "token": CredentialField("An API token, used with the address.", required=False),
         "oauth_token": CredentialField("An OAuth access token, instead of the two.", required=False),
     }
+
+    @classmethod
+    def check_base_url(cls, url: str) -> str | None:
+        """Return a sentence for an address that has a path: what is asked stands behind the host."""
+        has_path = urlsplit(url).path not in {"", "/"}
+        return "Must end with the host, as https://SUBDOMAIN.zendesk.com does." if has_path else None
 
     @classmethod
     def check(cls, config: Mapping[str, Any]) -> list[Wrong]:

@@ -14,6 +14,7 @@ from common.connectors.known import CONNECTORS
 from common.errors import AddressRefused, Fault, Invalid
 from common.ids import new_id
 from common.outbound.addresses import Addresses
+from common.outbound.url import read_url
 from common.sources.source import Rate, Source
 
 NAME_MAX_CHARS = 200
@@ -91,12 +92,7 @@ def _faults(draft: Draft, addresses: Addresses) -> Iterator[Fault]:
     known = draft.known
     if known is None:
         yield Fault(f"Must be one of: {', '.join(sorted(CONNECTORS))}.", "/connector")
-    try:
-        addresses.check_url(draft.base_url)
-    except AddressRefused as error:
-        yield Fault(error.detail, "/base_url")
-    if "?" in draft.base_url:
-        yield Fault("An address that others are made of has no query.", "/base_url")
+    yield from (Fault(detail, "/base_url") for detail in _wrong_with(draft, addresses))
     if known is not None and draft.page_size is not None and not 1 <= draft.page_size <= known.page_size_max:
         yield Fault(f"{known.name} has 1 to {known.page_size_max} records on a page.", "/page_size")
     if draft.rate is not None and draft.rate.limit > draft.rate.per_s:
@@ -108,6 +104,30 @@ def _faults(draft: Draft, addresses: Addresses) -> Iterator[Fault]:
         yield Fault(f"A config has at most {CONFIG_MAX_BYTES} bytes.", "/config")
     elif known is not None:
         yield from (Fault(detail, f"/config{pointer}") for pointer, detail in known.check(draft.config))
+
+
+def _wrong_with(draft: Draft, addresses: Addresses) -> Iterator[str]:
+    """Say what is wrong with the address; of one that can't be called or read, not also what stands there."""
+    if "?" in draft.base_url:
+        yield "An address that others are made of has no query."
+    refused = _refused(draft.base_url, addresses)
+    if refused is not None:
+        yield refused
+    elif draft.known is not None and (detail := draft.known.check_base_url(draft.base_url)) is not None:
+        yield detail
+
+
+def _refused(base_url: str, addresses: Addresses) -> str | None:
+    try:
+        read_url(base_url)
+    except AddressRefused as error:
+        return error.detail
+    try:
+        addresses.check_url(base_url)
+    except AddressRefused as error:
+        allowing = "unless the operator allows its host and port (FAIRWAY_INGEST_ALLOWED_HOSTS)"
+        return f"{error.detail.removesuffix('.')} {allowing}."
+    return None
 
 
 def _faults_of(draft: Draft, credentials: Mapping[str, str] | None) -> Iterator[Fault]:

@@ -35,8 +35,12 @@ def test_what_no_header_could_carry_is_refused_without_repeating_it(secret: Any)
 def test_what_is_missing_or_not_known_is_named() -> None:
     assert wrong_with({"tok/en": "x"}, FIELDS) == [
         ("/token", "Is needed."),
-        ("/tok~1en", "There is no such credential."),
+        ("/tok~1en", "There is no such credential; it takes: token, name."),
     ]
+
+
+def test_who_needs_no_secret_says_so() -> None:
+    assert wrong_with({"token": "x"}, {}) == [("/token", "There is no such credential; it takes: none.")]
 
 
 def test_basic_is_base64_of_utf_8() -> None:
