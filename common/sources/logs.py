@@ -39,6 +39,7 @@ class IngestionLog:
     error: Mapping[str, Any] | None = None
     counts: Mapping[str, int] = field(default_factory=dict)
     shape_changes: Sequence[Mapping[str, Any]] = ()
+    kept_because: str | None = None
 
 
 def begin(scope: OrgScope, job_id: JobId, source_id: str, mode: Mode, at: datetime) -> None:
@@ -55,9 +56,11 @@ def begin(scope: OrgScope, job_id: JobId, source_id: str, mode: Mode, at: dateti
     scope[INGESTION_LOGS].update_one({"_id": job_id}, {"$setOnInsert": first, "$set": again}, upsert=True)
 
 
-def note(scope: OrgScope, job_id: JobId, figures: Mapping[str, int]) -> None:
-    """Write how far a run is: all that it has counted so far, by the names in `COUNTED`."""
-    scope[INGESTION_LOGS].update_one({"_id": job_id}, {"$set": _counted(figures)})
+def note(
+    scope: OrgScope, job_id: JobId, figures: Mapping[str, int], *, error: Mapping[str, Any] | None = None
+) -> None:
+    """Write how far a run is: all that it has counted so far, by the names in `COUNTED`, and what holds it up."""
+    scope[INGESTION_LOGS].update_one({"_id": job_id}, {"$set": _counted(figures) | {"error": error}})
 
 
 def end(
@@ -69,10 +72,17 @@ def end(
     *,
     error: Mapping[str, Any] | None = None,
     shape_changes: Sequence[Mapping[str, Any]] = (),
+    kept_because: str | None = None,
 ) -> None:
-    """Write the end of a run; *error* is `{code, detail}`. The first hundred *shape_changes* are kept."""
-    changes = [dict(one) for one in shape_changes[:SHAPE_CHANGES_MAX]]
-    fields = _ended(status, at, error) | _counted(figures or {}) | {"shape_changes": changes}
+    """Write the end of a run; *error* is `{code, detail}`. The first hundred *shape_changes* are kept.
+
+    *kept_because* says why a full run deleted nothing.
+    """
+    told = {
+        "shape_changes": [dict(one) for one in shape_changes[:SHAPE_CHANGES_MAX]],
+        "kept_because": kept_because,
+    }
+    fields = _ended(status, at, error) | _counted(figures or {}) | told
     scope[INGESTION_LOGS].update_one({"_id": job_id}, {"$set": fields, "$unset": {"settle_at": ""}})
 
 
@@ -164,4 +174,5 @@ def _read(row: Mapping[str, Any]) -> IngestionLog:
         error=row["error"],
         counts={name: row[name] for name in COUNTED},
         shape_changes=tuple(row["shape_changes"]),
+        kept_because=row.get("kept_because"),
     )

@@ -27,8 +27,10 @@ from common.errors import (
 from common.metrics import INGESTION_RUNS, INGESTION_WAITS
 from common.sources import logs
 from common.sources.source import Source
+from common.sources.turns import find_turn
 from common.tenancy.scope import OrgScope
 from common.tickets import seen
+from common.tickets.collections import REFUSED_ROWS
 from common.tickets.ingest import IngestTickets
 from workers.context import Context
 from workers.runner import handles
@@ -70,15 +72,27 @@ def _under_lock(ctx: Context, job: IngestTickets, source: Source, lease: Lease) 
     checkpoint = ctx.resume()
     state = State.restored(checkpoint) if checkpoint is not None else None
     if state is None or state.stage != "ended":
+        goes_on = state is not None and _goes_on(ctx, source, state)
         _begin(ctx, job, lease)
-        if state is not None and state.generation != source.generation:
-            state = None
+        state = state if goes_on else None
         of = Origin(source, _connector(source, state.page_size if state is not None else source.page_size))
         if state is None:
             state = _first(ctx, job, of)
         state = Run(ctx, job, of, lease).go(replace(state.tried_anew(ctx.claimed.run), waits=ctx.claim - 1))
         INGESTION_RUNS.labels(source.connector, "succeeded").inc()
     return result(job, ctx.job_id, state)
+
+
+def _goes_on(ctx: Context, source: Source, state: State) -> bool:
+    """Tell whether a run goes on where it was: not at another address, nor after another run has had its turn.
+
+    A record that was away when this one looked may have been brought back by that one. Retried with pages of
+    another size, it begins anew as well: the one that was too large must not come again.
+    """
+    is_retried = state.run != ctx.claimed.run
+    has_its_turn = find_turn(ctx.scope, source.source_id).job_id == ctx.job_id
+    same_pages = state.page_size == source.page_size or not is_retried
+    return state.generation == source.generation and has_its_turn and same_pages
 
 
 def _begin(ctx: Context, job: IngestTickets, lease: Lease) -> None:
@@ -93,9 +107,10 @@ def _begin(ctx: Context, job: IngestTickets, lease: Lease) -> None:
 
 
 def _first(ctx: Context, job: IngestTickets, of: Origin) -> State:
-    """Return where a run begins: from when on is asked. What it has seen at another address is forgotten."""
+    """Return where a run begins: from when on is asked. What it has seen and set aside before is forgotten."""
     while ctx.write(lambda scope: seen.forget(scope, ctx.job_id)):
         pass
+    ctx.write(lambda scope: scope[REFUSED_ROWS].delete_many({"job_id": ctx.job_id}))
     known = ctx.services.runs.state(ctx.scope, of.source.source_id)
     mark = known.watermark if job.mode == "incremental" and of.connector.has_since else None
     since = turning.since(mark, OVERLAP)

@@ -136,9 +136,10 @@ class Run:
             raise JobFailed(
                 f"{error.detail} That was try {failures} of the same page.", code=error.code
             ) from error
-        self._ctx.log.info("ingestion.page_failed", failures=failures, code=error.code)
+        self._ctx.log.info("ingestion.page_failed", failures=failures, code=error.code, detail=error.detail)
         self._ledger.settle()
-        self._ctx.checkpoint(replace(state, failures=failures).checkpoint())
+        failed, why = replace(state, failures=failures), {"code": error.code, "detail": error.detail}
+        self._ledger.write(lambda scope: logs.note(scope, self._ctx.job_id, figures(failed), error=why), failed)
         ceiling_s = min(_BACKOFF_MOST_S, _BACKOFF_FIRST_S * 2**failures)
         raise Defer(random.uniform(0, ceiling_s), "source_ill") from error  # noqa: S311 (no secret)
 
@@ -219,8 +220,11 @@ class Run:
         return not self._connector.is_stable and state.now_on.pages > 1 and state.now_on.number == 1
 
     def _deletion(self, state: State, key: str, missing: vanished.Keys) -> Callable[[], State]:
+        started_at = datetime.fromisoformat(state.started_at)
+
         def delete() -> State:
-            gone = self._plan_gone(missing, self._ctx.services.clock.now())
+            still = vanished.untouched(self._ctx.scope, self._source.source_id, missing, started_at)
+            gone = self._plan_gone(still, self._ctx.services.clock.now())
             tally = Tally(deleted=gone.counts.deleted)
             after = replace(state, tally=state.tally + tally, cleared_to=key)
 
@@ -237,6 +241,8 @@ class Run:
     def _end(self, state: State) -> State:
         """Forget what was only for this run, and say once how far it has got."""
         ctx = self._ctx
+        if self._job.mode == "full":
+            self._checkpointed(state)  # whoever goes on from here asks no more for what was seen
         while self._job.mode == "full" and ctx.write(lambda scope: seen.forget(scope, ctx.job_id)):
             pass
         services, now = ctx.services, ctx.services.clock.now()
@@ -249,7 +255,15 @@ class Run:
 
         def work(scope: OrgScope) -> None:
             services.runs.finish(scope, source_id, ctx.job_id, watermark=mark, shape=left)
-            logs.end(scope, ctx.job_id, "succeeded", now, figures(after), shape_changes=changes)
+            logs.end(
+                scope,
+                ctx.job_id,
+                "succeeded",
+                now,
+                figures(after),
+                shape_changes=changes,
+                kept_because=after.kept_because,
+            )
 
         with suppress(CancelRequested, GivenBack):  # it has come to its end, and nothing of it can be stopped
             self._ledger.write(work, after)

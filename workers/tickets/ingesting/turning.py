@@ -13,6 +13,9 @@ from common.tickets.sync import Incoming
 from workers.tickets.ingesting.state import Pass, Stage, State
 
 PAGES_MAX = 100_000
+_CLOCK_COUNTS_BY = timedelta(seconds=2)
+"""A source's clock shows whole seconds; its records may be dated more finely."""
+
 EMPTY_PAGES_MAX = 10
 RECORDS_OF_A_PAGE_MAX = 10_000
 URL_MAX_CHARS = 8_192
@@ -53,7 +56,7 @@ def after(state: State, turned: Turned, *, is_stable: bool, is_full: bool) -> St
     """
     newest_here = max((one.changed_at for one in turned.incoming if one.changed_at), default=None)
     changed = rfc3339(newest_here) if newest_here is not None else None
-    now_on = _pass_after(state.now_on, turned, changed)
+    now_on = _pass_after(state.now_on, turned)
     newest = max(filter(None, (state.newest, changed)), default=None)
     on = replace(state, pages=state.pages + 1, failures=0, newest=newest, url=turned.page.next, now_on=now_on)
     if turned.page.next is not None:
@@ -81,7 +84,7 @@ def since(mark: str | None, overlap: timedelta) -> datetime | None:
         return None
 
 
-def _pass_after(was: Pass, turned: Turned, changed: str | None) -> Pass:
+def _pass_after(was: Pass, turned: Turned) -> Pass:
     page, content = turned.page, _content(turned)
     place = turned.url.encode()
     if was.places.is_back(place):
@@ -89,7 +92,7 @@ def _pass_after(was: Pass, turned: Turned, changed: str | None) -> Pass:
     if page.records and page.next is not None and was.contents.is_back(content):
         raise JobFailed("The source sends the same page again and again.", code=REPEATS)
     began_at = was.began_at or rfc3339(turned.at)
-    moved = changed is not None and changed >= began_at
+    moved = _has_moved(turned, datetime.fromisoformat(began_at))
     known = was.total is not None and page.total is not None
     now_on = replace(
         was,
@@ -105,6 +108,12 @@ def _pass_after(was: Pass, turned: Turned, changed: str | None) -> Pass:
         contents=was.contents.on(content) if page.records else was.contents,
     )
     return _bounded(now_on, has_next=page.next is not None)
+
+
+def _has_moved(turned: Turned, began_at: datetime) -> bool:
+    """Tell whether a record was changed since; one that is dated later than now was not."""
+    until = turned.at + _CLOCK_COUNTS_BY
+    return any(one.changed_at is not None and began_at <= one.changed_at <= until for one in turned.incoming)
 
 
 def _content(turned: Turned) -> bytes:

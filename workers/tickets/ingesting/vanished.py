@@ -40,7 +40,7 @@ def unseen(
             keys = [one["natural_key"] for one in step if not is_gone(one["content_hash"])]
             live = dict(zip(map(seen.digest, keys), keys, strict=True))
             missing = [live[one] for one in live.keys() - known.among(live)]
-            yield after, _older(scope, source_id, missing, before)
+            yield after, untouched(scope, source_id, missing, before)
 
 
 def _live_and_gone(scope: OrgScope, source_id: str, after: str) -> Sequence[Mapping[str, str]]:
@@ -53,7 +53,8 @@ def _live_and_gone(scope: OrgScope, source_id: str, after: str) -> Sequence[Mapp
     )
 
 
-def _older(scope: OrgScope, source_id: str, keys: Keys, before: datetime) -> Keys:
+def untouched(scope: OrgScope, source_id: str, keys: Keys, before: datetime) -> Keys:
+    """Return those of *keys* whose tickets are live, and were changed *before* that, last."""
     if not keys:
         return ()
     old = {"source_id": source_id, "deleted_at": None, "updated_at": {"$lt": before}}
