@@ -3,6 +3,7 @@
 A value holds no secret: it is shown to whoever may see the source.
 """
 
+import re
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Annotated, Any, Literal
@@ -16,9 +17,12 @@ QUERY_MAX = 30
 VALUE_MAX_CHARS = 500
 STATUS_MAX = 100
 WRONG_MAX = 20
-_SECRET_NAMES = frozenset(
-    {"access_token", "api_key", "apikey", "api_token", "auth", "auth_token", "key", "password", "secret", "token"}
+# Of a name in lower case, without what separates its words.
+_SECRET = re.compile(
+    r"secret|token|apikey|accesskey|privatekey|password|passwd|credential|signature|authorization|sig\Z|\A(?:auth|key)\Z"
 )
+_CURSOR = re.compile(r"(?:pagetoken|nexttoken|continuationtoken|cursor)\Z")
+_BETWEEN_WORDS = re.compile(r"[^a-z0-9]")
 _OUR_HEADERS = frozenset(
     {"accept", "accept-encoding", "connection", "content-length", "content-type", "cookie", "expect", "host",
      "keep-alive", "te", "trailer", "transfer-encoding", "upgrade", "user-agent"}
@@ -44,7 +48,8 @@ def _pointer(text: str) -> str:
 
 
 def _no_secret(name: str) -> str:
-    if name.lower() in _SECRET_NAMES:
+    words = _BETWEEN_WORDS.sub("", name.lower())
+    if _SECRET.search(words) and not _CURSOR.search(words):
         raise PydanticCustomError("secret", "Looks like a secret, and those go into the credentials")
     return name
 

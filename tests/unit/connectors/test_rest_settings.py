@@ -102,6 +102,34 @@ def test_what_is_wrong_is_pointed_at(change: dict[str, Any], where: str) -> None
     assert [pointer for pointer, _ in faults] == [where]
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "client_secret", "secretKey", "x-amz-security-token", "accessToken", "tokens", "X-API-Key", "apiKeyId",
+        "my.api.key",
+        "user_password", "passwd", "old-passwd", "X-Amz-Credential", "credentials", "X-Amz-Signature", "sig",
+        "url_sig",
+        "private_token", "AUTH", "key", "authorization", "access_key", "page_token_secret",
+    ],
+)  # fmt: skip
+def test_a_name_that_says_secret_in_any_way_belongs_to_the_credentials(name: str) -> None:
+    faults = Rest.check({**LEAST, "query": {name: "x"}})
+
+    assert faults == [(f"/query/{name}", "Looks like a secret, and those go into the credentials.")]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "page_token", "pageToken", "next-token", "nextToken", "continuation_token", "cursor", "after_cursor",
+        "design",
+        "signed_by", "sort_key", "author", "keyword", "pass", "significant",
+    ],
+)  # fmt: skip
+def test_a_harmless_name_that_resembles_a_secrets_is_taken(name: str) -> None:
+    assert Rest.check({**LEAST, "query": {name: "x"}}) == []
+
+
 def test_several_faults_are_named_at_once_each_in_a_sentence() -> None:
     faults = Rest.check({"records": "x", "fields": {}, "paging": {"style": "x" * 5_000}, "more": 1})
 
