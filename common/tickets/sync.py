@@ -9,6 +9,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
+from common.errors import JobFailed
 from common.ids import JobId
 from common.tenancy.scope import OrgScope
 from common.tickets import tombstones
@@ -21,6 +22,9 @@ from common.tickets.tombstones import Tombstone
 from common.tickets.writing import Overtaken, Plan, Tally
 
 __all__ = ["GONE", "Incoming", "Overtaken", "Plan", "Tally", "look_up", "plan", "plan_gone", "plan_rows"]
+
+STORED_MAX_CHARS = 64_000_000
+"""What a page may change: history keeps all that was, in the transaction that a page is."""
 
 _FOR_DELETION = ("source_id", "natural_key", "content_hash", "revision", "deleted_at")
 
@@ -154,8 +158,25 @@ def _read(
 ) -> dict[str, dict[str, Any]]:
     if not keys:
         return {}
-    found = scope[TICKETS].find_all({"source_id": source_id, "natural_key": {"$in": keys}}, projection=projection)
-    return {one["natural_key"]: one for one in found}
+    where = {"source_id": source_id, "natural_key": {"$in": keys}}
+    if projection is not None:
+        return {one["natural_key"]: one for one in scope[TICKETS].find_all(where, projection=projection)}
+    found: dict[str, dict[str, Any]] = {}
+    chars = 0
+    for one in scope[TICKETS].find(where):
+        chars += _chars(one)
+        if chars > STORED_MAX_CHARS:
+            raise JobFailed(
+                "So many changes of such large tickets can't be written at once. Ask for smaller pages.",
+                code="page-too-large",
+            )
+        found[one["natural_key"]] = one
+    return found
+
+
+def _chars(stored: Mapping[str, Any]) -> int:
+    attributes = (stored.get("attributes") or {}).values()
+    return len(stored["message"]) + sum(len(value) for value in attributes if isinstance(value, str))
 
 
 def _of(revisions: Sequence[Revision]) -> Plan:

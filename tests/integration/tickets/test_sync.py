@@ -503,3 +503,18 @@ def test_mongodb_itself_lets_expired_tickets_go_and_keeps_the_others(
     sync.page(record("a"))
     assert sync.stored("a")["_id"] == gone["_id"]
     assert sync.actions("a") == ["deleted", "returned"]
+
+
+def test_a_page_that_changes_too_much_at_once_is_refused_before_it_stalls_the_server(
+    sync: Syncing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("common.tickets.sync.STORED_MAX_CHARS", 5_000)
+    sync.page(*(record(f"k-{number}", "long " * 300) for number in range(4)))
+    few = sync.page(*(record(f"k-{number}", "short") for number in range(3)))
+
+    with pytest.raises(JobFailed) as refused:
+        sync.page(*(record(f"k-{number}", "long " * 300) for number in range(3)), record("k-3", "y" * 5_001))
+        sync.page(*(record(f"k-{number}", "other") for number in range(4)))
+
+    assert few.updated == 3
+    assert refused.value.shown_code == "page-too-large"
