@@ -1,16 +1,19 @@
 """Commands on sources and their runs; a source is named by its id, or by its name if one alone has it."""
 
+from collections.abc import Sequence
 from itertools import islice
+from textwrap import shorten
 from typing import Any
 
 import click
 
 from fairway.client import Fairway
 from fairway.ids import ID, JOB_ID
-from fairway.source_models import Mode
+from fairway.source_models import IngestionLog, Mode, Source
 from fairway.starting import and_then, go_on, payload, with_key
 from fairway.terminal import Terminal, reported
 
+_ERROR_CHARS = 80
 _LIMIT = click.option("--limit", default=50, type=click.IntRange(1, 100_000), show_default=True)
 
 
@@ -18,14 +21,24 @@ def source_id(fairway: Fairway, source: str) -> str:
     """Return the id of *source*, which is one or a name."""
     if ID.match(source):
         return source
-    found = [one.id for one in fairway.sources() if one.name == source]
-    if len(found) == 1:
-        return found[0]
-    if found:
-        said = f"{len(found)} sources have the name {source!r}: {', '.join(found)}. Name it by its id."
-    else:
+    found = ids_of(fairway, source)
+    if not found:
         said = f"no source has the name {source!r}. `fairway sources` lists them."
-    raise click.BadParameter(said, param_hint="SOURCE")
+        raise click.BadParameter(said, param_hint="SOURCE")
+    return the_only(found, source)
+
+
+def ids_of(fairway: Fairway, name: str) -> Sequence[str]:
+    """Return the ids of the sources that have this name."""
+    return [one.id for one in fairway.sources() if one.name == name]
+
+
+def the_only(ids: Sequence[str], name: str) -> str:
+    """Return the one of *ids*. Raises `BadParameter` if *name* stands for several."""
+    if len(ids) > 1:
+        said = f"{len(ids)} sources have the name {name!r}: {', '.join(ids)}. Name it by its id."
+        raise click.BadParameter(said, param_hint="SOURCE")
+    return ids[0]
 
 
 def _object(context: click.Context, parameter: click.Parameter, text: str | None) -> dict[str, Any] | None:
@@ -37,9 +50,14 @@ def _settings(command: Any) -> Any:
     for option in (
         click.option("--config", callback=_object, help="What its connector has to be told: JSON, @FILE or -."),
         click.option("--credentials", callback=_object, help='{"token": "…"}, better as @FILE or -.'),
-        click.option("--page-size", type=click.IntRange(1)),
+        click.option("--page-size", type=click.IntRange(1, 1_000), help="Records on a page: up to 1000."),
         click.option("--rate", type=(int, int), metavar="CALLS SECONDS", help="Ask it less often than others."),
-        click.option("--every", "every_minutes", type=click.IntRange(5), help="Minutes from run to run."),
+        click.option(
+            "--every",
+            "every_minutes",
+            type=click.IntRange(5, 10_080),
+            help="Minutes from run to run: 5 to 10080.",
+        ),
     ):
         command = option(command)
     return command
@@ -56,7 +74,8 @@ def _told(rate: tuple[int, int] | None, options: dict[str, Any]) -> dict[str, An
 def sources(terminal: Terminal) -> None:
     """List the sources that tickets are ingested from, the newest first."""
     with terminal.api() as fairway:
-        terminal.list(fairway.sources(), "id", "name", "connector", "running_job", "next_run_at")
+        columns = ("id", "name", "connector", "running_job", "last_run", "next_run_at")
+        terminal.list(fairway.sources(), *columns, told={"last_run": _last_run})
 
 
 @click.group()
@@ -109,6 +128,8 @@ def change(
     terminal: Terminal, *, source: str, by_hand: bool, rate: tuple[int, int] | None, **options: Any
 ) -> None:
     """Change what SOURCE is made of; what is left out stays."""
+    if by_hand and options["every_minutes"] is not None:
+        raise click.UsageError("--every starts runs by an interval, --by-hand none: give one of them.")
     changes = _told(rate, options) | ({"every_minutes": None} if by_hand else {})
     with terminal.api() as fairway:
         terminal.show(fairway.change_source(source_id(fairway, source), **changes))
@@ -152,8 +173,11 @@ def ingestions(terminal: Terminal, *, source: str | None, limit: int) -> None:
     with terminal.api() as fairway:
         whose = source_id(fairway, source) if source is not None else None
         found = islice(fairway.ingestion_logs(source_id=whose), limit)
+        names = {} if terminal.as_json else {one.id: one.name for one in fairway.sources()}
         counted = ("new", "updated", "unchanged", "deleted", "errors", "pages")
-        terminal.list(found, "job_id", "mode", "status", *counted, "started_at")
+        columns = ("job_id", "source", "mode", "status", *counted, "started_at", "error")
+        told = {"source": lambda log: names.get(log.source_id, log.source_id), "error": _error}
+        terminal.list(found, *columns, told=told)
 
 
 @click.command("refused-records")
@@ -166,3 +190,12 @@ def refused_records(terminal: Terminal, *, job_id: str, limit: int) -> None:
     with terminal.api() as fairway:
         found = islice(fairway.refused_records(job_id), limit)
         terminal.list(found, "line", "external_id", "column", "reason", "page")
+
+
+def _last_run(source: Source) -> str | None:
+    last = source.last_run
+    return f"{last.status} {last.ended_at or last.started_at}" if last is not None else None
+
+
+def _error(log: IngestionLog) -> str | None:
+    return shorten(log.error.get("detail", ""), _ERROR_CHARS, placeholder="…") if log.error is not None else None

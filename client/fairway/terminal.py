@@ -5,9 +5,10 @@ Exit status: 0 done, 1 a job did not succeed, 2 used wrongly, 3 refused by the A
 
 import json
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, is_dataclass
 from functools import wraps
+from operator import attrgetter
 from typing import Any
 
 import click
@@ -25,6 +26,8 @@ FAILED, REFUSED, NOT_REACHED = 1, 3, 4
 ID_CHARS = 36
 IDS = frozenset({"id", "job_id", "user_id"})
 PIPE_CHARS = 200
+_SHOWN_BY = {"job": "fairway show", "ticket": "fairway ticket show", "made": ""}
+"""What a problem may point at, by the name that it has there."""
 err = Console(stderr=True)
 
 
@@ -67,20 +70,28 @@ class Terminal:
         """Print a sentence as it is."""
         self.out.print(Text(printable(line)), soft_wrap=True)
 
-    def list(self, things: Iterable[Any], *columns: str) -> None:
-        """Print many: a line of JSON each, or a table."""
+    def list(
+        self, things: Iterable[Any], *columns: str, told: Mapping[str, Callable[[Any], Any]] | None = None
+    ) -> int:
+        """Print many, a line of JSON each or a table, and return how many they were.
+
+        A table's cell is the field that its column is called after, or what *told* makes of the thing.
+        """
+        count = 0
         if self.as_json:
-            for one in things:
+            for count, one in enumerate(things, 1):  # noqa: B007 (told at the end)
                 click.echo(json.dumps(plain(one)))
-            return
+            return count
+        made = {name: attrgetter(name) for name in columns} | dict(told or {})
         table = Table(box=None, pad_edge=False)
         for name in columns:  # an id that is cut off is none
             table.add_column(
                 name, no_wrap=name in IDS, min_width=ID_CHARS if name in IDS else None, overflow="fold"
             )
         for one in things:
-            table.add_row(*(Text(cell(getattr(one, name))) for name in columns))
+            table.add_row(*(Text(cell(made[name](one))) for name in columns))
         self.out.print(table)
+        return table.row_count
 
     def end(self, *jobs: Job) -> None:
         """Show how jobs ended, and say it by the exit status."""
@@ -100,6 +111,8 @@ def reported(command: Callable[..., None]) -> Callable[..., None]:
         except Problem as problem:
             said = escape(printable(problem))
             err.print(f"[red]refused[/red] ({problem.status}) {said}", highlight=False)
+            for link in links_of(problem):
+                err.print(f"  See: {printable(link)}", highlight=False, markup=False, soft_wrap=True)
             if problem.request_id:
                 err.print(
                     f"  request {problem.request_id}, {problem.type}", style="dim", highlight=False, markup=False
@@ -114,6 +127,14 @@ def reported(command: Callable[..., None]) -> Callable[..., None]:
     return run
 
 
+def links_of(problem: Problem) -> Iterator[str]:
+    """Go through what *problem* points at, each with the command that shows it if there is one."""
+    for name, command in _SHOWN_BY.items():
+        link = problem.document.get(name)
+        if isinstance(link, str):
+            yield f"{link} (`{command} {link.rpartition('/')[2]}`)" if command else link
+
+
 def sentence(job: Job) -> str:
     """Return how a job stands, in rich's markup."""
     colour = {"succeeded": "green", "failed": "red", "cancelled": "yellow"}.get(job.state, "cyan")
@@ -123,6 +144,8 @@ def sentence(job: Job) -> str:
         told += f" until {job.waiting_for['until']}" if job.waiting_for.get("until") else ""
     if job.progress.total:
         told += f", {job.progress.done} of {job.progress.total}"
+    if job.cancel_requested and job.state == "running":
+        told += "; it stops at its next checkpoint"
     if job.error is not None:
         told += f": {escape(printable(job.error.get('detail', '')))}"
     return told
@@ -131,7 +154,7 @@ def sentence(job: Job) -> str:
 def cell(value: Any) -> str:
     """Return *value* as a table shows it."""
     if isinstance(value, Progress):
-        return f"{value.done} of {value.total}" if value.total else "-"
+        return f"{value.done} of {value.total}" if value.total else cell(value.done or None)
     if isinstance(value, Mapping):
         return cell(", ".join(f"{name}: {cell(one)}" for name, one in value.items()) or None)
     return printable(value) if value is not None else "-"

@@ -6,9 +6,11 @@ from typing import Any, TypeVar
 
 import click
 
-from fairway.ids import TICKET_ID
+from fairway.client import Fairway
+from fairway.ids import ID, TICKET_ID
+from fairway.source_commands import ids_of, the_only
 from fairway.starting import payload, with_key
-from fairway.terminal import Terminal, reported
+from fairway.terminal import Terminal, err, printable, reported
 
 F = TypeVar("F", bound=Callable[..., Any])
 STATUSES = ("open", "pending", "resolved", "closed")
@@ -16,6 +18,9 @@ URGENCIES = ("low", "medium", "high")
 SENTIMENTS = ("negative", "neutral", "positive")
 _COMPUTED = "computed"
 """What gives a field back to the classifier, on a command line that has no null."""
+
+_BY_HAND = "manual"
+"""What stands for the tickets that were made by hand, where a source is named."""
 
 _ticket = click.argument("ticket_id", metavar="TICKET", type=TICKET_ID)
 
@@ -26,18 +31,22 @@ _ticket = click.argument("ticket_id", metavar="TICKET", type=TICKET_ID)
 @click.option("--urgency", type=click.Choice(URGENCIES))
 @click.option("--sentiment", type=click.Choice(SENTIMENTS))
 @click.option("--requires-action/--requires-none", default=None)
-@click.option("--source", "source_id", help="A source's id, an import's name, or manual.")
+@click.option("--source", help="A source's id or name, an import's name, or manual.")
 @click.option("--from", "made_from", help="Made at or after: RFC 3339.")
 @click.option("--to", "made_to", help="Made before: RFC 3339.")
 @click.option("--deleted", is_flag=True, help="Those that can be restored, the last deleted first.")
 @click.option("--limit", default=50, type=click.IntRange(1, 100_000), show_default=True)
 @click.pass_obj
 @reported
-def tickets(terminal: Terminal, *, words: tuple[str, ...], limit: int, **which: Any) -> None:
+def tickets(terminal: Terminal, *, words: tuple[str, ...], source: str | None, limit: int, **which: Any) -> None:
     """List tickets, the newest first; with WORDS those that have them all in subject or message."""
     with terminal.api() as fairway:
-        found = islice(fairway.tickets(q=" ".join(words) or None, **which), limit)
-        terminal.list(found, "id", "created_at", "status", "urgency", "sentiment", "subject", "message")
+        whose = _source_id(fairway, source) if source is not None else None
+        found = islice(fairway.tickets(q=" ".join(words) or None, source_id=whose, **which), limit)
+        shown = terminal.list(found, "id", "created_at", "status", "urgency", "sentiment", "subject", "message")
+    if source is not None and not shown:
+        what = "such ticket" if words or any(which.values()) else "ticket"
+        err.print(f"no {what} of a source called {printable(source)}", highlight=False, markup=False)
 
 
 @click.group()
@@ -50,7 +59,6 @@ def _with_fields(command: F) -> F:
     options = (
         click.option("--subject"),
         click.option("--status", type=click.Choice(STATUSES)),
-        click.option("--tag", "tags", multiple=True, help="Once for each; all of them, in place of the others."),
         click.option("--customer", "customer_id"),
         click.option("--channel"),
         click.option("--attributes", default="{}", callback=payload, help='A JSON object: {"order": "A-1001"}.'),
@@ -66,6 +74,7 @@ def _with_fields(command: F) -> F:
 @ticket.command()
 @click.argument("message")
 @click.option("--external-id")
+@click.option("--tag", "tags", multiple=True, help="Once for each.")
 @_with_fields
 @with_key
 @click.pass_obj
@@ -89,6 +98,7 @@ def show(terminal: Terminal, *, ticket_id: str) -> None:
 @ticket.command()
 @_ticket
 @click.option("--message")
+@click.option("--tag", "tags", multiple=True, help="Once for each; all of them, in place of the others.")
 @_with_fields
 @click.pass_obj
 @reported
@@ -128,6 +138,12 @@ def history(terminal: Terminal, *, ticket_id: str, limit: int) -> None:
     with terminal.api() as fairway:
         found = islice(fairway.ticket_history(ticket_id), limit)
         terminal.list(found, "recorded_at", "action", "changes", "actor_id", "job_id")
+
+
+def _source_id(fairway: Fairway, source: str) -> str:
+    """Return the id of the source that has the name *source*, or that as it is: imports have any name."""
+    found = [] if ID.match(source) or source == _BY_HAND else ids_of(fairway, source)
+    return the_only(found, source) if found else source
 
 
 def _given(options: dict[str, Any]) -> dict[str, Any]:

@@ -6,6 +6,9 @@ from typing import Any
 import pytest
 from fairway import Fairway, Problem
 
+from common.ids import JobId, OrgId, new_id
+from common.services import Services
+from common.sources import logs
 from tests.integration.client.conftest import Run, printed
 
 URL = "https://api.github.com/repos/acme/website"
@@ -52,3 +55,47 @@ def test_sources_from_the_command_line(run: Run, tmp_path: Path) -> None:
     assert run("source", "show", "Nobodys").exit_code == 2
     assert run("source", "delete", made["id"]).exit_code == 0
     assert run("sources").exit_code == 0
+
+
+def test_the_runs_of_sources_say_whose_they_are_and_why_they_failed(
+    run: Run, fairway: Fairway, services: Services, org_id: OrgId
+) -> None:
+    source = fairway.make_source("Ours", "github_issues", URL)
+    job, scope, now = JobId(new_id()), services.scope(org_id), services.clock.now()
+    logs.begin(scope, job, source.id, "full", now)
+    logs.end(scope, job, "failed", now, error={"code": "source-gone", "detail": "It is\ngone." + " Far" * 50})
+
+    listed, last = run("ingestions"), run("sources")
+
+    assert [word in listed.output for word in ("Ours", "failed", "It is", "gone.", "…")] == [True] * 5
+    assert fairway.source(source.id).last_run is not None
+    assert "failed" in last.output
+
+
+def test_who_starts_a_run_beside_another_is_told_of_that(run: Run) -> None:
+    run("source", "make", "Ours", "github_issues", URL)
+    (job,) = printed(run("--json", "ingest", "Ours"))
+
+    refused = run("ingest", "Ours")
+
+    assert f"See: /v1/jobs/{job['id']} (`fairway show {job['id']}`)\n" in refused.stderr
+
+
+def test_a_file_that_is_not_there_is_no_fault_of_its_json(run: Run) -> None:
+    refused = run("source", "change", "Ours", "--config", "@nofile.json")
+
+    assert refused.exit_code == 2
+    assert "can't be read: No such file or directory" in refused.stderr
+    assert "JSON" not in refused.stderr
+
+
+def test_an_interval_and_none_are_not_taken_together(run: Run) -> None:
+    refused = run("source", "change", "Ours", "--every", "5", "--by-hand")
+
+    assert refused.exit_code == 2
+    assert "give one of them" in refused.stderr
+
+
+@pytest.mark.parametrize(("option", "value"), [("--every", "10081"), ("--every", "4"), ("--page-size", "1001")])
+def test_what_is_out_of_range_is_not_asked_for(run: Run, option: str, value: str) -> None:
+    assert run("source", "change", "Ours", option, value).exit_code == 2
