@@ -39,7 +39,9 @@ def payload(_context: click.Context, _parameter: click.Parameter, text: str) -> 
         elif text.startswith("@"):
             text = Path(text[1:]).read_text(encoding="utf-8")
         found = json.loads(text)
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        raise click.BadParameter(f"can't be read: {error.strerror}") from error
+    except ValueError as error:
         raise click.BadParameter(f"is no JSON: {error}") from error
     if not isinstance(found, dict):
         raise click.BadParameter("must be a JSON object")
