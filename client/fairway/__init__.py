@@ -9,7 +9,7 @@ from fairway.client import Fairway
 from fairway.errors import FairwayError, NotInTime, NotSent, NotWhole, Problem, Unreachable
 from fairway.events import Event
 from fairway.file_models import AuditLogEntry, Entry, File, Room, RoomMember, SharedFile, Storage
-from fairway.models import Job, Kind, Progress, RefusedRow, SignedUp, Ticket
+from fairway.models import Job, Kind, Progress, RefusedRow, SignedUp, Ticket, TicketChange
 from fairway.source_models import IngestionLog, RefusedRecord, Source, SourceRun
 
 __all__ = [
@@ -37,5 +37,6 @@ __all__ = [
     "SourceRun",
     "Storage",
     "Ticket",
+    "TicketChange",
     "Unreachable",
 ]
