@@ -11,7 +11,7 @@ from common.errors import Fault, Invalid
 from common.jobs.idempotency import Answer
 from common.tickets import selection
 from common.tickets.asked import read_fields
-from common.tickets.fields import Unfit
+from common.tickets.fields import NAME_MAX_CHARS, Unfit
 from common.tickets.selection import Place, Selection
 from common.tickets.ticket import STATUSES, public
 from common.tickets.words import SOUGHT_MAX_CHARS
@@ -47,6 +47,11 @@ class TicketsQuery(PageQuery):
     sentiment = ma.fields.String(load_default=None, validate=ma.validate.OneOf(SENTIMENTS))
     requires_action = ma.fields.Boolean(load_default=None, **_FLAG)
     source_id = ma.fields.String(load_default=None, validate=ma.validate.Length(1, SOURCE_MAX_CHARS))
+    external_id = ma.fields.String(
+        load_default=None,
+        validate=ma.validate.Length(1, NAME_MAX_CHARS),
+        metadata={"description": "the one that its source calls so; needs `source_id`", "example": "4711"},
+    )
     q = ma.fields.String(
         load_default=None,
         validate=ma.validate.Length(1, SOUGHT_MAX_CHARS),
@@ -64,6 +69,11 @@ class TicketsQuery(PageQuery):
         metadata={"description": "true: those that are deleted and can be restored, the last deleted first"},
     )
 
+    @ma.validates_schema
+    def _demand_source(self, query: dict[str, Any], **_: Any) -> None:
+        if query["external_id"] is not None and query["source_id"] is None:
+            raise ma.ValidationError("Say in source_id whose external id it is: each has its own.", "external_id")
+
 
 @blueprint.route("/v1/tickets", methods=["GET"])
 @requires("admin", "member")
@@ -72,7 +82,10 @@ class TicketsQuery(PageQuery):
 def list_tickets(query: dict[str, Any]) -> Response:
     """List the organization's tickets, the newest first."""
     who = caller()
-    names = ("status", "urgency", "sentiment", "requires_action", "source_id", "since", "until", "deleted")
+    names = (
+        "status", "urgency", "sentiment", "requires_action", "source_id", "external_id",
+        "since", "until", "deleted",
+    )  # fmt: skip
     asked = Selection(words=query["q"], **{name: query[name] for name in names})
     before = paging.position(who, query, _read_place)
     try:

@@ -40,16 +40,18 @@ class Tickets(Calls):
         sentiment: str | None = None,
         requires_action: bool | None = None,
         source_id: str | None = None,
+        external_id: str | None = None,
         made_from: str | None = None,
         made_to: str | None = None,
         deleted: bool = False,
     ) -> Iterator[Ticket]:
         """Go through the organization's tickets, newest first; the instants bound `created_at`.
 
-        *q* is words that are in subject or message. With *deleted* these are the ones that can be restored, the
-        last deleted first.
+        *q* is words that are in subject or message. *external_id* needs *source_id*. With
+        *deleted* these are the ones that can be restored, the last deleted first.
         """
         which = {"q": q, "status": status, "urgency": urgency, "sentiment": sentiment, "source_id": source_id}
+        which["external_id"] = external_id
         more = {"requires_action": requires_action, "deleted": deleted or None, "from": made_from, "to": made_to}
         return self._pages("/v1/tickets", Ticket.read, **which, **more)
 

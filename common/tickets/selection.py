@@ -48,6 +48,7 @@ class Selection:
     until: datetime | None = None
     deleted: bool = False
 
+    external_id: str | None = None
     @property
     def order(self) -> Sequence[tuple[str, int]]:
         """Return the fields that the list is sorted by; the first one tells a ticket's place."""
@@ -63,6 +64,8 @@ class Selection:
         if before is not None:  # bounds that an index takes, less the few of the same millisecond
             field = self.order[0][0]
             conditions.append({field: {"$lte": before.at}})
+        if self.external_id is not None:  # by the key that an index has, together with the source's id
+            conditions.append({"natural_key": f"id:{self.external_id}"})
             conditions.append({"$nor": [{field: before.at, "_id": {"$gte": before.ticket_id}}]})
         found: dict[str, Any] = {"$and": [one for one in conditions if one]}
         return found | ({"$text": {"$search": search}} if search is not None else {})
