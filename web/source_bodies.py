@@ -24,7 +24,7 @@ _CREDENTIALS = {
     "description": "what the API wants to be shown, by the connector's names: all of it, in place of what is"
     " there; kept encrypted, and shown to nobody",
     "maxProperties": CREDENTIALS_MOST,
-    "example": {"token": "…"},
+    "example": {"token": "a-token-of-your-own"},
 }
 
 
@@ -54,7 +54,8 @@ class SourceChange(ma.Schema):
         keys=ma.fields.String(validate=ma.validate.Length(1, NAME_MAX_CHARS)),
         validate=ma.validate.Length(0, CONFIG_MAX_FIELDS),
         metadata={
-            "description": "what the connector has to be told, at most 16 KiB; no secrets: it is shown",
+            "description": "what the connector has to be told, at most 16 KiB; no secrets: it is shown. "
+            "docs/connectors.md lists the settings of each",
             "maxProperties": CONFIG_MAX_FIELDS,
             "example": {},
         },
@@ -76,6 +77,56 @@ class NewSource(SourceChange):
         required=True, validate=ma.validate.OneOf(list(CONNECTORS)), metadata={"example": "github_issues"}
     )
     base_url = ma.fields.String(required=True, validate=ma.validate.Length(1, URL_MAX_CHARS), metadata=_URL)
+
+
+EXAMPLES: dict[str, Any] = {
+    "github_issues": {
+        "summary": "Issues of a repository",
+        "value": {
+            "name": "Issues of our website",
+            "connector": "github_issues",
+            "base_url": "https://api.github.com/repos/acme/website",
+            "credentials": {"token": "a-token-of-your-own"},
+            "every_minutes": 60,
+        },
+    },
+    "rest": {
+        "summary": "An API that no other connector knows: its config says where everything is",
+        "value": {
+            "name": "Our own help desk",
+            "connector": "rest",
+            "base_url": "https://desk.acme.example",
+            "page_size": 100,
+            "config": {
+                "path": "/v1/tickets",
+                "query": {"expand": "customer"},
+                "records": "/data/items",
+                "fields": {
+                    "external_id": "/id",
+                    "message": "/body/text",
+                    "subject": "/subject",
+                    "status": "/state",
+                    "tags": "/labels",
+                    "customer_id": "/customer/id",
+                    "created_at": "/created",
+                },
+                "attributes": {"plan": "/customer/plan"},
+                "changed_at": "/changed",
+                "paging": {
+                    "style": "cursor",
+                    "next": "/meta/next",
+                    "parameter": "cursor",
+                    "size_parameter": "limit",
+                },
+                "since": {"parameter": "changed_after", "format": "unix"},
+                "status_map": {"new": "open", "done": "resolved"},
+                "auth": {"style": "header", "header": "X-Api-Key"},
+            },
+            "credentials": {"token": "a-token-of-your-own"},
+        },
+    },
+}
+"""What a whole body is like, by connector."""
 
 
 def asked_fields(asked: Mapping[str, Any]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from web.contract.idempotency import once
 from web.contract.json_bodies import Blueprint
 from web.contract.paging import PageQuery
 from web.contract.services import services
-from web.source_bodies import NewSource, SourceChange, asked_draft, asked_fields
+from web.source_bodies import EXAMPLES, NewSource, SourceChange, asked_draft, asked_fields
 from web.source_document import SOURCE_EXAMPLE, SourcePage, SourceSchema, etag_of, shown_source
 
 blueprint = Blueprint("sources", __name__, tag="Sources", scope="tickets")
@@ -24,7 +24,7 @@ _MADE_EXAMPLE = SOURCE_EXAMPLE | {"last_run": None, "next_run_at": "2026-01-31T0
 
 @blueprint.route("/v1/sources", methods=["POST"])
 @requires("admin")
-@blueprint.arguments(NewSource)
+@blueprint.arguments(NewSource, examples=EXAMPLES)
 @blueprint.response(201, SourceSchema, example=_MADE_EXAMPLE)
 @blueprint.doc(parameters=[idempotency.PARAMETER], responses=openapi.errors("conflict"))
 def add_source(asked: dict[str, Any]) -> Response:
