@@ -5,6 +5,7 @@ is refused until somebody has thought about it.
 """
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from bson.raw_bson import RawBSONDocument
@@ -41,6 +42,10 @@ _NOWHERE = frozenset(
     | {"$out", "$merge", "$lookup", "$unionWith", "$graphLookup"}  # other collections
     | {"$query", "$orderby"}  # pymongo turns a filter that holds $query into the fields of a command
 )
+
+
+# By their very types, no subclasses: nothing stands in them, so a list of a page's keys is looked through at once.
+_PLAIN = frozenset({str, int, float, bool, bytes, datetime, type(None)})
 
 
 class Unsafe(FairwayError):
@@ -111,7 +116,7 @@ def refuse_forbidden(part: Any, depth: int = 0) -> None:
             _refuse_forbidden_key(key)
             if isinstance(value, Mapping | list | tuple):
                 refuse_forbidden(value, depth + 1)
-    elif isinstance(part, list | tuple):
+    elif isinstance(part, list | tuple) and not _PLAIN.issuperset(map(type, part)):
         for value in part:
             if isinstance(value, Mapping | list | tuple):
                 refuse_forbidden(value, depth + 1)

@@ -1,5 +1,6 @@
 """What a query may say, judged without a server: the test servers would refuse some of this themselves."""
 
+from collections import OrderedDict
 from typing import Any
 
 import bson
@@ -37,6 +38,22 @@ def test_what_may_stand_nowhere_is_found_wherever_it_stands(word: str) -> None:
     ):
         with pytest.raises(Unsafe):
             check(part)
+
+
+def test_it_is_found_among_a_thousand_plain_values() -> None:
+    class Sly(str):
+        """A text, and an object of another type for all that."""
+
+        __slots__ = ()
+
+    for other in ({"$where": 1}, [{"$where": 1}], ({"$where": 1},), OrderedDict({"$where": 1})):
+        for place in (0, 500, 1_000):
+            values: list[Any] = [Sly("a"), None, *(f"key {number}" for number in range(1_000))]
+            values.insert(place, other)
+
+            with pytest.raises(Unsafe):
+                safe_filter({"n": {"$in": values}})
+    safe_filter({"n": {"$in": [Sly("$where"), *(f"$where {number}" for number in range(1_000))]}})
 
 
 @pytest.mark.parametrize(
