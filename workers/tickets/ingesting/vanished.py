@@ -1,6 +1,6 @@
 """What a full run did not see: looked for once all pages are read, and never by a run that did not end whole."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from common.ids import JobId
@@ -8,7 +8,7 @@ from common.tenancy.scope import OrgScope
 from common.tickets import seen
 from common.tickets.collections import TICKETS
 from common.tickets.fingerprints import Fingerprints
-from common.tickets.revising import is_gone
+from common.tickets.revising import GONE
 
 _LOOKED_AT_ONCE = 10_000
 _STEP = 1_000
@@ -33,24 +33,25 @@ def unseen(
     Yields, for each step, the last key it looked at and the keys of live tickets that are not *known* and were
     changed *before*, last: what somebody else added or brought back during the run is not its to judge.
     """
-    while rows := _live_and_gone(scope, source_id, after):
-        for start in range(0, len(rows), _STEP):
-            step = rows[start : start + _STEP]
-            after = step[-1]["natural_key"]
-            keys = [one["natural_key"] for one in step if not is_gone(one["content_hash"])]
-            live = dict(zip(map(seen.digest, keys), keys, strict=True))
+    while keys := _live(scope, source_id, after):
+        for start in range(0, len(keys), _STEP):
+            step = keys[start : start + _STEP]
+            after = step[-1]
+            live = dict(zip(map(seen.digest, step), step, strict=True))
             missing = [live[one] for one in live.keys() - known.among(live)]
             yield after, untouched(scope, source_id, missing, before)
 
 
-def _live_and_gone(scope: OrgScope, source_id: str, after: str) -> Sequence[Mapping[str, str]]:
-    return scope[TICKETS].find_all(
-        {"source_id": source_id, "natural_key": {"$gt": after}},
-        projection={"_id": 0, "natural_key": 1, "content_hash": 1},
+def _live(scope: OrgScope, source_id: str, after: str) -> Keys:
+    """Return the next keys of tickets that are not gone, from the index alone: other hashes are of hex digits."""
+    found = scope[TICKETS].find_all(
+        {"source_id": source_id, "natural_key": {"$gt": after}, "content_hash": {"$lt": GONE}},
+        projection={"_id": 0, "natural_key": 1},
         sort=[("natural_key", 1)],
         limit=_LOOKED_AT_ONCE,
         hint="content",
     )
+    return [one["natural_key"] for one in found]
 
 
 def untouched(scope: OrgScope, source_id: str, keys: Keys, before: datetime) -> Keys:
