@@ -92,6 +92,9 @@ class IngestionLogSchema(Shape):
             "description": "`{field, change, types}`: a field is `new`, of other types (`widened`) or `missing`"
         },
     )
+    kept_because = ma.fields.String(
+        allow_none=True, metadata={"description": "why a full run that succeeded deleted nothing; null: it could"}
+    )
     links = links()
 
 
@@ -118,6 +121,7 @@ LOG_EXAMPLE: dict[str, Any] = {
     "ended_at": "2026-01-31T09:30:04.000Z",
     "error": None,
     "shape_changes": [{"field": "priority", "change": "new", "types": ["text"]}],
+    "kept_because": None,
     "links": {"job": f"/v1/jobs/{_JOB}", "refused": f"/v1/ingestion-logs/{_JOB}/refused-records"},
 }
 SOURCE_EXAMPLE: dict[str, Any] = {
@@ -181,6 +185,7 @@ def shown_log(log: IngestionLog) -> dict[str, Any]:
         **{name: log.counts[name] for name in COUNTED},
         "error": dict(log.error) if log.error is not None else None,
         "shape_changes": [dict(one) for one in log.shape_changes],
+        "kept_because": log.kept_because,
         "links": {"job": f"/v1/jobs/{log.job_id}", "refused": f"{here}/refused-records"},
     }
 

@@ -71,6 +71,7 @@ class IngestionLog(Model):
     ended_at: str | None
     error: Mapping[str, Any] | None
     shape_changes: Sequence[Mapping[str, Any]]
+    kept_because: str | None
     links: Mapping[str, str]
 
 

@@ -121,6 +121,17 @@ def test_a_run_that_was_cut_off_is_shown_as_its_job_ended(admin: Member, service
 
 
 def test_the_last_run_is_shown_while_the_next_one_goes_on(admin: Member, services: Services) -> None:
+def test_a_log_says_why_its_run_deleted_nothing(admin: Member, services: Services) -> None:
+    job_id = begin(services, admin, make(admin))
+    scope, why = services.scope(admin.org_id), "The source showed no record at all."
+    (running,) = admin("GET", "/v1/ingestion-logs").json["items"]
+
+    logs.end(scope, JobId(job_id), "succeeded", services.clock.now(), kept_because=why)
+
+    (log,) = admin("GET", "/v1/ingestion-logs").json["items"]
+    assert (running["kept_because"], log["kept_because"]) == (None, why)
+
+
     source = make(admin)
     first = begin(services, admin, source)
     admin("POST", f"/v1/jobs/{first}/cancel")
