@@ -3,7 +3,7 @@
 from typing import Any
 
 import marshmallow as ma
-from flask import Response
+from flask import Request, Response
 
 from common.jobs.idempotency import Answer
 from common.sources.running import MODES
@@ -11,11 +11,22 @@ from common.tickets.ingest import IngestTickets
 from web.contract import idempotency, openapi, replies
 from web.contract.authentication import caller, requires
 from web.contract.idempotency import once
-from web.contract.json_bodies import Blueprint
+from web.contract.json_bodies import Blueprint, StrictParser
 from web.contract.services import services
 from web.job_document import ACCEPTED_EXAMPLE, JobSchema, accepted_headers, dump
 
+
+class BodyOrNone(StrictParser):
+    """Takes a request without a body, and without a word about one, for one with `{}`."""
+
+    def load_json(self, req: Request, schema: Any) -> Any:
+        """Return the body's object, an empty one for none. Raises like `StrictParser`."""
+        is_told_of = req.content_length or req.content_type or "Transfer-Encoding" in req.headers
+        return super().load_json(req, schema) if is_told_of else {}
+
+
 blueprint = Blueprint("ingestions", __name__, tag="Sources", scope="tickets")
+blueprint.ARGUMENTS_PARSER = BodyOrNone()
 
 
 class NewIngestion(ma.Schema):
@@ -33,7 +44,7 @@ class NewIngestion(ma.Schema):
 
 @blueprint.route("/v1/sources/<id:source_id>/ingestions", methods=["POST"])
 @requires("admin", "member")
-@blueprint.arguments(NewIngestion)
+@blueprint.arguments(NewIngestion, required=False)
 @blueprint.response(202, JobSchema, example=ACCEPTED_EXAMPLE | {"kind": IngestTickets.name})
 @blueprint.doc(parameters=[idempotency.PARAMETER], responses=openapi.errors("conflict"))
 def start_ingestion(asked: dict[str, Any], source_id: str) -> Response:

@@ -42,6 +42,23 @@ def test_a_run_is_accepted_as_a_job(admin: Member) -> None:
     assert admin("GET", f"/v1/sources/{source['id']}").json["running_job"] == answer.headers["Location"]
 
 
+def test_without_a_body_it_is_incremental(admin: Member) -> None:
+    source = make(admin)
+
+    answer = admin("POST", f"/v1/sources/{source['id']}/ingestions", headers={"Idempotency-Key": "once"})
+
+    assert answer.status_code == 202, answer.text
+    again = start(admin, source, "incremental", headers={"Idempotency-Key": "once"})
+    assert again.json == answer.json
+
+
+@pytest.mark.parametrize(("body", "media", "status"), [(b"{}", "text/plain", 415), (b"", "application/json", 400)])
+def test_a_body_that_is_there_has_to_be_json(admin: Member, body: bytes, media: str, status: int) -> None:
+    source = make(admin)
+
+    problem_of(admin("POST", f"/v1/sources/{source['id']}/ingestions", data=body, content_type=media), status)
+
+
 def test_a_second_run_is_refused_with_a_link_to_the_first(admin: Member) -> None:
     source = make(admin)
     first = start(admin, source)
@@ -104,6 +121,17 @@ def test_a_log_shows_what_its_run_found(admin: Member, services: Services) -> No
     assert admin("GET", log["links"]["refused"]).json == {"items": [], "next_cursor": None}
 
 
+def test_a_log_says_why_its_run_deleted_nothing(admin: Member, services: Services) -> None:
+    job_id = begin(services, admin, make(admin))
+    scope, why = services.scope(admin.org_id), "The source showed no record at all."
+    (running,) = admin("GET", "/v1/ingestion-logs").json["items"]
+
+    logs.end(scope, JobId(job_id), "succeeded", services.clock.now(), kept_because=why)
+
+    (log,) = admin("GET", "/v1/ingestion-logs").json["items"]
+    assert (running["kept_because"], log["kept_because"]) == (None, why)
+
+
 def test_a_run_that_was_cut_off_is_shown_as_its_job_ended(admin: Member, services: Services) -> None:
     source = make(admin)
     job_id = begin(services, admin, source)
@@ -121,17 +149,6 @@ def test_a_run_that_was_cut_off_is_shown_as_its_job_ended(admin: Member, service
 
 
 def test_the_last_run_is_shown_while_the_next_one_goes_on(admin: Member, services: Services) -> None:
-def test_a_log_says_why_its_run_deleted_nothing(admin: Member, services: Services) -> None:
-    job_id = begin(services, admin, make(admin))
-    scope, why = services.scope(admin.org_id), "The source showed no record at all."
-    (running,) = admin("GET", "/v1/ingestion-logs").json["items"]
-
-    logs.end(scope, JobId(job_id), "succeeded", services.clock.now(), kept_because=why)
-
-    (log,) = admin("GET", "/v1/ingestion-logs").json["items"]
-    assert (running["kept_because"], log["kept_because"]) == (None, why)
-
-
     source = make(admin)
     first = begin(services, admin, source)
     admin("POST", f"/v1/jobs/{first}/cancel")
