@@ -6,6 +6,8 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
+import orjson
+
 from common.caller import Caller
 from common.clock import Clock
 from common.errors import Conflict, Fault, Invalid, NotFound, Stale
@@ -152,9 +154,10 @@ class Sources:
     ) -> Source:
         """Write what *was* becomes, with all that hangs on it, in the transaction of *scope*."""
         is_unplanned = _is_unplanned(scope, was, now)
-        if now == was and credentials is None and not is_unplanned:
+        # By what is kept: Python takes 1 for True, a config does not.
+        if _as_kept(now) == _as_kept(was) and credentials is None and not is_unplanned:
             return was
-        asks_else = (now.base_url, now.config) != (was.base_url, was.config)
+        asks_else = now.base_url != was.base_url or _as_kept(now)["config"] != _as_kept(was)["config"]
         now = replace(now, updated_at=at, revision=was.revision + 1, generation=was.generation + int(asks_else))
         if asks_else:
             self._runs.demand_none(scope, was.source_id)
@@ -201,6 +204,11 @@ def _is_unplanned(scope: OrgScope, was: Source, now: Source) -> bool:
     if now.every_minutes != was.every_minutes:
         return True
     return now.every_minutes is not None and turns.find_turn(scope, was.source_id).next_run_at is None
+
+
+def _as_kept(source: Source) -> dict[str, Any]:
+    """Return the document of *source*, with its config as the text that all equal configs have."""
+    return source_document(source) | {"config": orjson.dumps(source.config, option=orjson.OPT_SORT_KEYS)}
 
 
 def _replaced(scope: OrgScope, was: Source, now: Source) -> Source:

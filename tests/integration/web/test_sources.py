@@ -328,6 +328,27 @@ def test_another_config_that_takes_other_credentials_needs_them(admin: Member) -
     assert TOKEN not in str(found)
 
 
+@pytest.mark.parametrize(("was", "becomes"), [(1, True), (True, 1), (0, False), (1, 1.0)])
+def test_a_config_that_differs_in_the_type_of_a_value_alone_is_kept(
+    admin: Member, was: object, becomes: object
+) -> None:
+    config = {
+        "records": "/data",
+        "fields": {"external_id": "/id", "message": "/text"},
+        "paging": {"style": "link"},
+    }
+    asked = {"name": "Ours", "connector": "rest", "base_url": "https://tickets.example"}
+    made = admin("POST", "/v1/sources", json=asked | {"config": config | {"query": {"x": was}}})
+    path = made.headers["Location"]
+
+    changed = admin("PATCH", path, json={"config": config | {"query": {"x": becomes}}})
+
+    assert changed.status_code == 200, changed.text
+    shown = admin("GET", path)
+    assert repr(shown.json["config"]["query"]["x"]) == repr(becomes)
+    assert shown.headers["ETag"] == changed.headers["ETag"] != made.headers["ETag"]
+
+
 def test_the_address_of_a_source_stays_while_it_is_run(admin: Member) -> None:
     made = make(admin)
     path = f"/v1/sources/{made['id']}"
