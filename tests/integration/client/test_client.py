@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +11,13 @@ import httpx
 import pytest
 from click.testing import CliRunner
 from common.probe.be_quick import BeQuick
-from fairway import Fairway, NotInTime, Problem, Unreachable, cli, credentials
+from fairway import Fairway, NotInTime, Problem, Progress, Unreachable, cli, credentials
+from fairway.terminal import cell
 
 from common.ids import OrgId
 from common.services import Services
 from tests.integration.client.conftest import Run, Working, printed
-from tests.integration.conftest import caller_of, make_person, token_of
+from tests.integration.conftest import Slot, caller_of, make_person, token_of
 
 PASSWORD = "a good password"
 ROWS = b"message,external_id\nhello,1\n,2\n"
@@ -332,3 +334,18 @@ def test_the_command_line_renews_what_it_keeps_and_signs_out(
     assert run("join", token, input=f"{PASSWORD}\n{PASSWORD}\n").exit_code == 0
     assert run("users").exit_code == 0
     del monkeypatch
+
+
+def test_who_cancels_a_running_job_is_told_when_it_stops(run: Run, slot: Slot) -> None:
+    (job,) = printed(run("--json", "submit", "jobs.rehearse"))
+    member = slot.take("organizations")
+    assert member is not None
+    assert slot.claim(member) is not None
+
+    assert "running; it stops at its next checkpoint" in run("cancel", job["id"]).output
+
+
+def test_progress_without_a_total_is_what_is_done() -> None:
+    far = Progress(done=7, total=None, stage=None, percent=None)
+
+    assert [cell(one) for one in (far, replace(far, done=0), replace(far, total=9))] == ["7", "-", "7 of 9"]
