@@ -1,5 +1,6 @@
 """What the form of an import may say, and what its file may be. Pure."""
 
+import re
 from collections.abc import Mapping
 from pathlib import PurePosixPath
 from typing import Literal
@@ -7,6 +8,7 @@ from typing import Literal
 import orjson
 
 from common.errors import Fault, Invalid, WrongMediaType
+from common.tickets import by_hand
 from common.tickets.ticket import TICKET_FIELDS
 
 COLUMN_MAX_CHARS = 1_000
@@ -19,6 +21,7 @@ _FORMATS: Mapping[str, Literal["csv", "jsonl"]] = {
     ".jsonl": "jsonl",
     ".ndjson": "jsonl",
 }
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE | re.ASCII)
 _NO_TEXT = (
     *(b"PK\x03\x04", b"%PDF-", b"\x7fELF", b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"\xfd7zXZ\x00", b"7z\xbc\xaf"),
     *(b"\xd0\xcf\x11\xe0", b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"SQLite format 3\x00", b"PAR1"),
@@ -73,7 +76,13 @@ def read_mapping(text: str) -> dict[str, str]:
 
 
 def check_source(text: str | None) -> str | None:
-    """Return *text*, as it is. Raises `Invalid`."""
-    if text is not None and (not 0 < len(text) <= SOURCE_MAX_CHARS or "\x00" in text):
+    """Return *text*, as it is. Raises `Invalid`, also for a name under which the API makes tickets itself."""
+    if text is None:
+        return None
+    if not 0 < len(text) <= SOURCE_MAX_CHARS or "\x00" in text:
         raise Invalid("This source can't be kept.", [Fault("1 to 255 characters without NUL", "/source")])
+    # Whoever has an API for a source has a UUID for it, whose next full run deletes what that API does not show.
+    if text == by_hand.SOURCE or _UUID.fullmatch(text):
+        fault = Fault("a source of the API's own takes no imports; choose a name", "/source")
+        raise Invalid("Nothing can be imported under this source.", [fault])
     return text

@@ -60,7 +60,8 @@ _FORM = {
                         "type": "string",
                         "minLength": 1,
                         "maxLength": SOURCE_MAX_CHARS,
-                        "description": "whose external ids these are; `import` if left out",
+                        "description": "whose external ids these are; `import` if left out. "
+                        "Neither `manual` nor a UUID: these are the API's own",
                         "example": "helpdesk",
                     },
                 },
