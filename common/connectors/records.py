@@ -10,6 +10,7 @@ from common.errors import Unusable
 ATTRIBUTES_MAX = 50
 IDENTIFIER_MAX_CHARS = 255
 _CONTAINERS = frozenset({list, dict})
+_TEXT = frozenset({str})
 _TEXT_MAX_CHARS = 64
 _INT64_END = 2**63
 _YEARS = (1970, 2200)
@@ -64,7 +65,7 @@ def texts(values: Any, name: str | None = None) -> list[str]:
     """Return the texts in a list, or those called *name* of the objects in it; what is neither is passed over."""
     if type(values) is not list:
         return []
-    if {*map(type, values)} <= {str}:
+    if _TEXT.issuperset(map(type, values)):
         return values
     found = [inner(value, name) if name and type(value) is dict else value for value in values]
     return [text for text in found if type(text) is str]
