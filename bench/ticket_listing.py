@@ -163,7 +163,9 @@ def search(services: Services, org_id: OrgId, words: str) -> None:
     """Print how long a search takes, as the API asks for it."""
     started = time.perf_counter()
     try:
-        found = len(selection.page(services.scope(org_id), Selection(words=words), before=None, limit=PAGE))
+        found = len(
+            selection.page(services.scope(org_id), Selection(words=words), before=None, limit=PAGE).documents
+        )
         said = f"shown {found:3}"
     except Unavailable:
         said = "too many"

@@ -53,4 +53,4 @@ def list_ticket_history(query: dict[str, Any], ticket_id: str) -> Response:
     who = caller()
     before = paging.position(who, query, paging.read_id)
     found = services().tickets.history(who.org_id, ticket_id, before=before, limit=query["limit"] + 1)
-    return paging.page(who, query, found, dump=public, place=lambda one: one["_id"])
+    return paging.page(who, query, found.documents, dump=public, place=lambda one: one["_id"], is_cut=found.is_cut)

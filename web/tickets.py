@@ -93,7 +93,14 @@ def list_tickets(query: dict[str, Any]) -> Response:
     except Unfit as unfit:
         raise Invalid("Nothing can be looked up like this.", [Fault(str(unfit), "q", "parameter")]) from unfit
     field = asked.order[0][0]
-    return paging.page(who, query, found, dump=public, place=lambda one: [rfc3339(one[field]), one["_id"]])
+    return paging.page(
+        who,
+        query,
+        found.documents,
+        dump=public,
+        place=lambda one: [rfc3339(one[field]), one["_id"]],
+        is_cut=found.is_cut,
+    )
 
 
 @blueprint.route("/v1/tickets", methods=["POST"])

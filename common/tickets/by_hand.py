@@ -14,6 +14,7 @@ from common.jobs.idempotency import AlreadyAnswered, Once, do_once
 from common.tenancy.control import ControlPlane
 from common.tenancy.scope import OrgScope
 from common.tickets import tombstones
+from common.tickets.answers import Part, part_of
 from common.tickets.asked import changed, made_of
 from common.tickets.collections import HISTORY, TICKETS, TOMBSTONES
 from common.tickets.history import Action, Changes, differences, entry
@@ -73,15 +74,17 @@ class TicketsByHand:
         """Return a ticket, also a deleted one. Raises `NotFound`."""
         return _find(self._scope_of(org_id), ticket_id)
 
-    def history(self, org_id: OrgId, ticket_id: str, *, before: str | None, limit: int) -> Sequence[Stored]:
+    def history(self, org_id: OrgId, ticket_id: str, *, before: str | None, limit: int) -> Part:
         """List up to *limit* changes of a ticket, the newest first, from *before* (one's id) on.
+
+        They are as many as an answer may hold.
 
         Raises `NotFound`.
         """
         scope = self._scope_of(org_id)
         _find(scope, ticket_id)
         where = {"ticket_id": ticket_id, **({} if before is None else {"_id": {"$lt": before}})}
-        return list(scope[HISTORY].find(where, sort=[("_id", -1)], limit=limit))
+        return part_of(scope[HISTORY].find(where, sort=[("_id", -1)], limit=limit))
 
     def change(self, who: Caller, ticket_id: str, fields: Mapping[str, Any], *, revision: int | None) -> Stored:
         """Set *fields*, which `read_fields` gave, as `changed` does; with *revision* in that one only.

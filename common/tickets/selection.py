@@ -1,8 +1,10 @@
 """Which tickets are asked for, and in which order: the newest first, and of deleted ones the last deleted."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import chain, islice
+from time import monotonic
 from typing import Any
 
 import pymongo
@@ -11,6 +13,7 @@ from pymongo.errors import ExecutionTimeout, NetworkTimeout
 
 from common.errors import Unavailable
 from common.tenancy.scope import OrgScope
+from common.tickets.answers import Part, part_of
 from common.tickets.collections import DELETED, LIVE, TICKETS
 from common.tickets.words import Words, read_words, searched
 
@@ -22,6 +25,8 @@ RARE_MOST = 1_000
 
 _CANDIDATES = 5
 _JUDGED_MOST = 1_000
+_WHOLE = 20
+"""How many whole tickets are fetched at once: of the largest they take some 30 MB."""
 
 _PLAIN = ("status", "urgency", "sentiment", "requires_action", "source_id")
 
@@ -43,12 +48,12 @@ class Selection:
     sentiment: str | None = None
     requires_action: bool | None = None
     source_id: str | None = None
+    external_id: str | None = None
     words: str | None = None
     since: datetime | None = None
     until: datetime | None = None
     deleted: bool = False
 
-    external_id: str | None = None
     @property
     def order(self) -> Sequence[tuple[str, int]]:
         """Return the fields that the list is sorted by; the first one tells a ticket's place."""
@@ -59,55 +64,83 @@ class Selection:
         conditions: list[dict[str, Any]] = [DELETED if self.deleted else LIVE]
         asked = {name: getattr(self, name) for name in _PLAIN}
         conditions.append({name: value for name, value in asked.items() if value is not None})
+        if self.external_id is not None:  # by the key that an index has, together with the source's id
+            conditions.append({"natural_key": f"id:{self.external_id}"})
         bounds = {"$gte": self.since, "$lt": self.until}
         conditions += [{"created_at": {operator: at}} for operator, at in bounds.items() if at is not None]
         if before is not None:  # bounds that an index takes, less the few of the same millisecond
             field = self.order[0][0]
             conditions.append({field: {"$lte": before.at}})
-        if self.external_id is not None:  # by the key that an index has, together with the source's id
-            conditions.append({"natural_key": f"id:{self.external_id}"})
             conditions.append({"$nor": [{field: before.at, "_id": {"$gte": before.ticket_id}}]})
         found: dict[str, Any] = {"$and": [one for one in conditions if one]}
         return found | ({"$text": {"$search": search}} if search is not None else {})
 
 
-def page(scope: OrgScope, asked: Selection, *, before: Place | None, limit: int) -> list[dict[str, Any]]:
-    """List up to *limit* tickets from *before* on, as MongoDB keeps them.
+def page(scope: OrgScope, asked: Selection, *, before: Place | None, limit: int) -> Part:
+    """List up to *limit* tickets from *before* on, as MongoDB keeps them, and as many as an answer may hold.
 
     Raises `Unavailable` if that takes longer than `SEARCH_S`, and like `read_words`.
     """
     words = read_words(asked.words) if asked.words is not None else None
+    ends_at = monotonic() + SEARCH_S
     try:
         with pymongo.timeout(SEARCH_S):
             if words is None:
-                return _query(scope, asked.where(before), asked.order, limit)
-            return _having(words, scope, asked, before=before, limit=limit)
-    except (ExecutionTimeout, NetworkTimeout) as error:
+                return part_of(scope[TICKETS].find(asked.where(before), sort=asked.order, limit=limit))
+            having = _having(words, scope, asked, before=before, size=limit)
+            return _whole(scope, asked, islice(_until(ends_at, having), limit))
+    except (ExecutionTimeout, NetworkTimeout, TimeoutError) as error:
         raise Unavailable(
             "So many tickets can't be searched in time. Put a word into q that few of them have, or leave q out."
         ) from error
 
 
 def _having(
-    words: Words, scope: OrgScope, asked: Selection, *, before: Place | None, limit: int
-) -> list[dict[str, Any]]:
-    """Go from page to page of what the database finds, which grow, until there are enough that have the words."""
+    words: Words, scope: OrgScope, asked: Selection, *, before: Place | None, size: int
+) -> Iterator[str | None]:
+    """Go from page to page of what the database finds, which grow; give the id of each that has the words.
+
+    For one that lacks them it gives `None`, so that whoever asks can stop at any ticket.
+    """
     search, field = searched(_narrowest(scope, words)), asked.order[0][0]
-    found: list[dict[str, Any]] = []
-    size = limit
+    judged = {field: 1, "subject": 1, "message": 1}  # a ticket may be twenty times as large as its texts
     while True:
-        some = _query(scope, asked.where(before, search), asked.order, size)
-        found += [one for one in some if words.are_in((one["subject"], one["message"]))]
-        if len(some) < size or len(found) >= limit:
-            return found[:limit]
-        before = Place(some[-1][field], some[-1]["_id"])
+        read = 0
+        last: dict[str, Any] = {}
+        where = asked.where(before, search)
+        for last in scope[TICKETS].find(where, projection=judged, sort=asked.order, limit=size):
+            read += 1
+            yield last["_id"] if words.are_in((last["subject"], last["message"])) else None
+        if read < size:
+            return
+        before = Place(last[field], last["_id"])
         size = min(4 * size, _JUDGED_MOST)
 
 
-def _query(
-    scope: OrgScope, where: Mapping[str, Any], order: Sequence[tuple[str, int]], limit: int
-) -> list[dict[str, Any]]:
-    return list(scope[TICKETS].find(where, sort=order, limit=limit))
+def _until(ends_at: float, judged: Iterable[str | None]) -> Iterator[str]:
+    """Give the ids among *judged*. Raises `TimeoutError` when it is later than *ends_at*."""
+    for one in judged:
+        if monotonic() > ends_at:  # judging takes time as well: MongoDB's own bound is not on that
+            raise TimeoutError
+        if one is not None:
+            yield one
+
+
+def _whole(scope: OrgScope, asked: Selection, ticket_ids: Iterable[str]) -> Part:
+    """Return the tickets of these ids, in this order, as many as an answer may hold.
+
+    One that was deleted, restored or removed meanwhile is none of them: then others may follow.
+    """
+    ids = list(ticket_ids)
+    batches = (_at_once(scope, asked, ids[at : at + _WHOLE]) for at in range(0, len(ids), _WHOLE))
+    part = part_of(chain.from_iterable(batches))
+    return Part(part.documents, is_cut=len(part.documents) < len(ids))
+
+
+def _at_once(scope: OrgScope, asked: Selection, ids: Sequence[str]) -> list[dict[str, Any]]:
+    where = {"$and": [{"_id": {"$in": list(ids)}}, DELETED if asked.deleted else LIVE]}
+    found = {one["_id"]: one for one in scope[TICKETS].find(where)}
+    return [found[one] for one in ids if one in found]
 
 
 def _narrowest(scope: OrgScope, words: Words) -> str:

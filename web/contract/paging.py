@@ -69,10 +69,15 @@ def page(
     *,
     dump: Callable[[T], Mapping[str, Any]],
     place: Callable[[T], Any],
+    is_cut: bool = False,
 ) -> Response:
-    """Answer with *found*, for which one more than `limit` was asked; link the next page if there is one."""
+    """Answer with *found*, for which one more than `limit` was asked; link the next page if there is one.
+
+    *is_cut* tells that more follow, whose size keeps them out of this answer.
+    """
     shown = found[: query["limit"]]
-    cursor = _cursor(_mark(caller, query), place(shown[-1])) if len(found) > len(shown) else None
+    has_more = bool(shown) and (is_cut or len(found) > len(shown))
+    cursor = _cursor(_mark(caller, query), place(shown[-1])) if has_more else None
     body = {"items": [dump(one) for one in shown], "next_cursor": cursor}
     response = Response(orjson.dumps(body), content_type="application/json")
     if cursor is not None:

@@ -11,13 +11,15 @@ import pytest
 
 from common.ids import OrgId, new_id
 from common.services import Services
+from common.tenancy.org_collection import OrgCollection
 from common.tenancy.scope import OrgScope
-from common.tickets import selection
+from common.tickets import answers, selection
 from common.tickets.collections import TICKETS
 from common.tickets.selection import Place, Selection
 from common.tickets.ticket import document, ticket
+from common.tickets.words import Words
 from tests.integration.web.conftest import Member, problem_of
-from tests.integration.web.ticket_makers import make_ticket, messages
+from tests.integration.web.ticket_makers import change, make_ticket, messages
 
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -244,6 +246,94 @@ def test_a_search_that_takes_too_long_is_503_with_advice(
     assert answer.headers["Retry-After"]
 
 
+def test_judging_takes_of_the_time_of_a_search_too(
+    admin: Member, scope: OrgScope, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scope[TICKETS].insert_many(
+        document(
+            ticket({"external_id": str(number), "message": "word", "attributes": {}}),
+            source_id="s",
+            now=BEGIN,
+        )
+        for number in range(40)
+    )
+    judged = list[str | None]()
+
+    def take_a_second(_: Words, texts: tuple[str | None, ...]) -> bool:
+        judged.append(texts[1])
+        return False
+
+    monkeypatch.setattr(Words, "are_in", take_a_second)
+    monkeypatch.setattr(selection, "monotonic", lambda: float(len(judged)))
+
+    answer = admin("GET", "/v1/tickets?q=word")
+
+    assert "leave q out" in problem_of(answer, 503)["detail"]
+    assert len(judged) <= selection.SEARCH_S + 1
+
+
+def put_large_ones(scope: OrgScope, count: int) -> list[str]:
+    """Put tickets there of 1.2 MB each; return their ids, the newest first."""
+    attributes = {str(number): "ё" * 8_192 for number in range(75)}
+    return [put(scope, number, message="the word", attributes=attributes)["_id"] for number in range(count)][::-1]
+
+
+@pytest.mark.parametrize("query", ["", "&q=word"])
+def test_a_page_ends_early_where_tickets_are_large_and_the_next_goes_on(
+    admin: Member, scope: OrgScope, query: str
+) -> None:
+    made = put_large_ones(scope, 15)
+
+    found = list(pages(admin, f"/v1/tickets?limit=200{query}"))
+
+    assert [len(page) for page in found] == [6, 6, 3]
+    assert [one["id"] for page in found for one in page] == made
+
+
+def test_a_page_has_one_ticket_however_large(
+    admin: Member, scope: OrgScope, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(answers, "ANSWER_MOST_BYTES", 10)
+    made = [put(scope, number)["_id"] for number in range(3)]
+
+    found = list(pages(admin, "/v1/tickets?limit=200"))
+
+    assert [[one["id"] for one in page] for page in found] == [[one] for one in made[::-1]]
+
+
+def test_a_history_ends_early_too(admin: Member, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(answers, "ANSWER_MOST_BYTES", 10)
+    made = make_ticket(admin)
+    for subject in ("one", "two"):
+        change(admin, made["id"], subject=subject)
+
+    found = list(pages(admin, f"/v1/tickets/{made['id']}/history"))
+
+    assert [[one["changes"]["subject"]["new"] for one in page] for page in found] == [["two"], ["one"]]
+
+
+@pytest.mark.parametrize("q", ["word", "the word"])
+def test_a_search_reads_whole_only_what_it_shows(
+    admin: Member, scope: OrgScope, q: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(12):
+        put(scope, number, message="the word")
+    asked = list[tuple[Any, Any]]()
+    find = OrgCollection.find
+
+    def watch(self: OrgCollection, where: Any = None, **options: Any) -> Iterator[dict[str, Any]]:
+        asked.append((where, options.get("projection")))
+        return find(self, where, **options)
+
+    monkeypatch.setattr(OrgCollection, "find", watch)
+
+    assert len(messages(admin, q=q, limit=2)) == 2
+
+    judged = [projection for where, projection in asked if "$text" in where]
+    assert judged != []
+    assert all(set(one) == {"created_at", "subject", "message"} for one in judged)
+
+
 @pytest.fixture
 def skewed(scope: OrgScope) -> OrgScope:
     """Put tickets there of which what is looked for is rare, with many deleted ones between."""
@@ -281,7 +371,7 @@ ASKED = (
 
 def test_a_list_examines_about_what_it_shows(skewed: OrgScope, services: Services, org_id: OrgId) -> None:
     for asked in ASKED:
-        first = selection.page(skewed, asked, before=None, limit=51)
+        first = selection.page(skewed, asked, before=None, limit=51).documents
         middle = first[25]
         for before in (None, Place(middle[asked.order[0][0]], middle["_id"])):
             told = explained(services, org_id, asked, before)
