@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from urllib.parse import urlsplit
 
@@ -13,6 +13,7 @@ from common.errors import AddressRefused, Defer, JobFailed, RateLimited, SourceA
 from common.outbound.fetcher import Answer
 from common.outbound.url import read_url
 from common.sources.source import Source
+from common.tickets.fields import YEARS
 from workers.context import Context
 from workers.outside import WITHOUT_REDIS_WAITS_S
 from workers.tickets.ingesting.turning import TOO_LARGE
@@ -21,7 +22,6 @@ PAGE_MAX_BYTES = 16 * 1024**2
 """A page is written in one transaction, and MongoDB refuses those that do not fit into its cache."""
 
 _SERVER_ERROR = 500
-_CLOCKS_APART_MAX = timedelta(days=1)
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class Calls:
                 if answer.status >= _SERVER_ERROR:
                     self._read(answer)
             # What is no page by this source's own description says nothing of the host, which others call as well.
-            return self._read(answer), _date(answer.headers, self._ctx.services.clock.now())
+            return self._read(answer), _date(answer.headers)
         except SourceAsksToWait as wait:
             raise self._outside.told_to_wait(wait.retry_after_s) from wait
 
@@ -121,10 +121,10 @@ def host_of(url: str) -> str:
     return parts.hostname or "" if parts.port in {None, usual} else f"{parts.hostname}:{parts.port}"
 
 
-def _date(headers: Mapping[str, str], now: datetime) -> datetime | None:
-    """Return what the source's clock says, unless it is a day or more from ours, or none."""
+def _date(headers: Mapping[str, str]) -> datetime | None:
+    """Return what the source's clock says, in years that tickets have."""
     try:
-        at = parsedate_to_datetime(headers["date"])
-        return at.astimezone(UTC) if at.tzinfo is not None and abs(at - now) < _CLOCKS_APART_MAX else None
+        at = parsedate_to_datetime(headers["date"]).astimezone(UTC)
+        return at if YEARS[0] <= at.year <= YEARS[1] else None
     except (KeyError, ValueError, TypeError, OverflowError, IndexError):
         return None
