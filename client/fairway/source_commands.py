@@ -174,9 +174,12 @@ def ingestions(terminal: Terminal, *, source: str | None, limit: int) -> None:
         whose = source_id(fairway, source) if source is not None else None
         found = islice(fairway.ingestion_logs(source_id=whose), limit)
         names = {} if terminal.as_json else {one.id: one.name for one in fairway.sources()}
-        counted = ("new", "updated", "unchanged", "deleted", "errors", "pages")
-        columns = ("job_id", "source", "mode", "status", *counted, "started_at", "error")
-        told = {"source": lambda log: names.get(log.source_id, log.source_id), "error": _error}
+        columns = ("job_id", "source", "mode", "status", "records", "started_at", "error")
+        told = {
+            "source": lambda log: names.get(log.source_id, log.source_id),
+            "records": _records,
+            "error": _error,
+        }
         terminal.list(found, *columns, told=told)
 
 
@@ -195,6 +198,14 @@ def refused_records(terminal: Terminal, *, job_id: str, limit: int) -> None:
 def _last_run(source: Source) -> str | None:
     last = source.last_run
     return f"{last.status} {last.ended_at or last.started_at}" if last is not None else None
+
+
+def _records(log: IngestionLog) -> dict[str, int]:
+    """Return what became of records; what did not happen is left out, so that the table has room."""
+    counts = {
+        name: getattr(log, name) for name in ("new", "updated", "unchanged", "returned", "deleted", "errors")
+    }
+    return {name: count for name, count in counts.items() if count}
 
 
 def _error(log: IngestionLog) -> str | None:

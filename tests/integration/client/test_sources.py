@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from fairway import Fairway, Problem
 
-from common.ids import JobId, OrgId, new_id
+from common.ids import JobId, OrgId
 from common.services import Services
 from common.sources import logs
 from tests.integration.client.conftest import Run, printed
@@ -61,13 +61,15 @@ def test_the_runs_of_sources_say_whose_they_are_and_why_they_failed(
     run: Run, fairway: Fairway, services: Services, org_id: OrgId
 ) -> None:
     source = fairway.make_source("Ours", "github_issues", URL)
-    job, scope, now = JobId(new_id()), services.scope(org_id), services.clock.now()
+    job, scope, now = JobId(fairway.ingest(source.id).id), services.scope(org_id), services.clock.now()
+    fairway.cancel(job)
     logs.begin(scope, job, source.id, "full", now)
+    logs.note(scope, job, {"new": 12})
     logs.end(scope, job, "failed", now, error={"code": "source-gone", "detail": "It is\ngone." + " Far" * 50})
 
     listed, last = run("ingestions"), run("sources")
 
-    assert [word in listed.output for word in ("Ours", "failed", "It is", "gone.", "…")] == [True] * 5
+    assert [word in listed.output for word in ("Ours", "failed", "new: 12", "gone.", "…")] == [True] * 5
     assert fairway.source(source.id).last_run is not None
     assert "failed" in last.output
 
