@@ -285,7 +285,8 @@ def test_a_secret_is_never_shown_to_another_host(admin: Member, services: Servic
 
 
 @pytest.mark.parametrize(
-    "url", ["https://api.github.com:8443/repos/acme/website", "https://API.github.com.evil.example/repos/acme/website"]
+    "url",
+    ["https://api.github.com:8443/repos/acme/website", "https://API.github.com.evil.example/repos/acme/website"],
 )
 def test_another_port_and_another_name_are_another_host(admin: Member, url: str) -> None:
     made = make(admin)
