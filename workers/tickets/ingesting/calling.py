@@ -5,7 +5,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from urllib.parse import urlsplit
 
 from common.connectors.connector import Asked, Connector, Page
 from common.coordination.rate_limiter import SlidingWindow
@@ -115,10 +114,14 @@ def _or_wait() -> Iterator[None]:
 
 
 def host_of(url: str) -> str:
-    """Return what permits and breakers go by: the host, and its port where that is not the usual one."""
-    parts = urlsplit(url)
-    usual = {"https": 443, "http": 80}.get(parts.scheme)
-    return parts.hostname or "" if parts.port in {None, usual} else f"{parts.hostname}:{parts.port}"
+    """Return what permits and breakers go by: the host, and its port where that is not the usual one.
+
+    Each way to write an address is the same host. Raises `AddressRefused`.
+    """
+    at = read_url(url)
+    usual = {"https": 443, "http": 80}.get(at.scheme)
+    host = f"[{at.host}]" if ":" in at.host else at.host
+    return host if at.port == usual else f"{host}:{at.port}"
 
 
 def _date(headers: Mapping[str, str]) -> datetime | None:
