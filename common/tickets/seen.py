@@ -15,6 +15,7 @@ KEPT_FOR = timedelta(days=100)
 
 _DIGEST_BYTES = 16
 _FORGOTTEN_AT_ONCE = 500
+_UNUSED = hashlib.blake2b(digest_size=_DIGEST_BYTES)
 
 SEEN = TenantCollection(
     "ingestion_seen",
@@ -28,7 +29,9 @@ SEEN = TenantCollection(
 
 def digest(natural_key: str) -> bytes:
     """Return what stands for a key, in 16 bytes."""
-    return hashlib.blake2b(natural_key.encode(), digest_size=_DIGEST_BYTES).digest()
+    made = _UNUSED.copy()  # in half the time that it takes to make one
+    made.update(natural_key.encode())
+    return made.digest()
 
 
 def note(scope: OrgScope, job_id: JobId, natural_keys: Iterable[str], now: datetime) -> None:

@@ -41,7 +41,8 @@ class Records:
     def __init__(self, connector: Connector) -> None:
         self._connector = connector
         # What makes another ticket of the same record makes another hash.
-        self._salt = f"{connector.name} {connector.version}\n".encode()
+        salt = f"{connector.name} {connector.version}\n".encode()
+        self._salted = hashlib.blake2b(salt, digest_size=_DIGEST_BYTES)
 
     def sort(self, records: Sequence[Record], first_number: int) -> Sorted:
         """Tell what each of *records* is; they are numbered from *first_number* on."""
@@ -79,8 +80,9 @@ class Records:
         return Ticket(one.natural_key, one.content_hash, fields, 0)
 
     def _hash(self, record: Record) -> str:
-        essence = orjson.dumps(self._connector.essence(record), option=orjson.OPT_SORT_KEYS)
-        return hashlib.blake2b(self._salt + essence, digest_size=_DIGEST_BYTES).hexdigest()
+        made = self._salted.copy()
+        made.update(orjson.dumps(self._connector.essence(record), option=orjson.OPT_SORT_KEYS))
+        return made.hexdigest()
 
 
 def _refusal(number: int, error: Unusable, natural_key: str | None) -> Refusal:
