@@ -6,11 +6,13 @@ Celery's pool keeps its shared memory in temporary files, which a process that i
 import os
 import shutil
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
 
 _PREFIX = "fairway-worker-"
+_ITS_OWN = "pymp-"
 
 
 def use_own() -> Path:
@@ -29,8 +31,14 @@ def use_own() -> Path:
 
 
 def leave(own: Path) -> None:
-    """Remove the folder of this process."""
-    shutil.rmtree(own, ignore_errors=True)
+    """Remove the folder of this process, but for what multiprocessing removes last, and would miss."""
+    for part in own.iterdir():
+        if part.is_dir() and not part.name.startswith(_ITS_OWN):
+            shutil.rmtree(part, ignore_errors=True)
+        elif not part.is_dir():
+            part.unlink(missing_ok=True)
+    with suppress(OSError):  # not empty: whoever starts next removes it
+        own.rmdir()
 
 
 def _is_alive(pid: str) -> bool:

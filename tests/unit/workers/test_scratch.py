@@ -39,3 +39,14 @@ def test_what_a_killed_worker_left_is_removed_and_nothing_else(place: Path) -> N
     scratch.use_own()
 
     assert [folder.exists() for folder in (dead, alive, others)] == [False, True, True]
+
+
+def test_what_multiprocessing_removes_itself_is_left_to_it(tmp_path: Path) -> None:
+    own = tmp_path / "own"
+    (own / "pymp-abc").mkdir(parents=True)
+    (own / "other").mkdir()
+    (own / "file").touch()
+
+    scratch.leave(own)
+
+    assert [part.name for part in own.iterdir()] == ["pymp-abc"]
