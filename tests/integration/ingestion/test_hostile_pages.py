@@ -195,7 +195,7 @@ def test_a_page_of_twenty_thousand_records(full: Ingestion) -> None:
     body = orjson.dumps({"data": [{"id": str(number), "text": "x"} for number in range(20_000)]})
     full.source.interfere = lambda _call, _: Answer(body=body)
 
-    ends(full, "page-too-large")
+    ends(full, "answer-refused")
     assert len(full.tickets()) == 35
 
 
