@@ -121,5 +121,7 @@ def instant_text(value: Any) -> Any:
 
 
 def _within_years(found: datetime) -> datetime | None:
-    aware = found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+    aware = found
+    if found.tzinfo is not UTC:
+        aware = found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
     return aware if _YEARS[0] <= aware.year <= _YEARS[1] else None
