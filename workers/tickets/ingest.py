@@ -39,6 +39,9 @@ from workers.tickets.ingesting.calling import Origin
 from workers.tickets.ingesting.run import OVERLAP, IngestionResult, Run, result
 from workers.tickets.ingesting.state import State
 
+_NONE = -1
+"""The generation of no source."""
+
 
 @handles(IngestTickets)
 def ingest(ctx: Context, job: IngestTickets) -> IngestionResult:
@@ -72,9 +75,11 @@ def _under_lock(ctx: Context, job: IngestTickets, source: Source, lease: Lease) 
     checkpoint = ctx.resume()
     state = State.restored(checkpoint) if checkpoint is not None else None
     if state is None or state.stage != "ended":
-        goes_on = state is not None and _goes_on(ctx, source, state)
-        _begin(ctx, job, lease)
-        state = state if goes_on else None
+        left = state if state is not None and not _goes_on(ctx, source, state) else None
+        _begin(ctx, job, lease, left)
+        if left is not None:
+            _forget(ctx)
+            state = None
         of = Origin(source, _connector(source, state.page_size if state is not None else source.page_size))
         if state is None:
             state = _first(ctx, job, of)
@@ -95,22 +100,31 @@ def _goes_on(ctx: Context, source: Source, state: State) -> bool:
     return state.generation == source.generation and has_its_turn and same_pages
 
 
-def _begin(ctx: Context, job: IngestTickets, lease: Lease) -> None:
-    """Take the source's turn, also again after a retry, and open the run's log."""
+def _begin(ctx: Context, job: IngestTickets, lease: Lease, left: State | None) -> None:
+    """Take the source's turn, also again after a retry, and open the run's log.
+
+    What is *left* from before counts no more from here on, also if this dies before it has a page.
+    """
     now = ctx.services.clock.now()
 
     def work(scope: OrgScope) -> None:
         ctx.services.runs.demand_mine(scope, job.source_id, ctx.job_id)
         logs.begin(scope, ctx.job_id, job.source_id, job.mode, now)
 
-    ctx.write(work, under=lease)
+    ctx.write(
+        work, under=lease, checkpoint=replace(left, generation=_NONE).checkpoint() if left is not None else None
+    )
 
 
-def _first(ctx: Context, job: IngestTickets, of: Origin) -> State:
-    """Return where a run begins: from when on is asked. What it has seen and set aside before is forgotten."""
+def _forget(ctx: Context) -> None:
+    """Forget what a run that begins anew has seen and set aside before."""
     while ctx.write(lambda scope: seen.forget(scope, ctx.job_id)):
         pass
     ctx.write(lambda scope: scope[REFUSED_ROWS].delete_many({"job_id": ctx.job_id}))
+
+
+def _first(ctx: Context, job: IngestTickets, of: Origin) -> State:
+    """Return where a run begins: from when on is asked."""
     known = ctx.services.runs.state(ctx.scope, of.source.source_id)
     mark = known.watermark if job.mode == "incremental" and of.connector.has_since else None
     since = turning.since(mark, OVERLAP)

@@ -14,7 +14,7 @@ from common.ids import new_id
 from common.sources.draft import Draft
 from common.tickets.collections import TICKETS, TOMBSTONES
 from tests.integration.ingestion.conftest import Ingestion
-from tests.integration.ingestion.driving import check, finish, go, place_of
+from tests.integration.ingestion.driving import Death, check, dying, finish, go, place_of
 from tests.source_server import BY_CURSOR, REST, Answer, Call
 
 
@@ -198,6 +198,29 @@ def test_an_old_full_run_that_is_retried_deletes_nothing_that_came_back_meanwhil
 
     assert record.state == "succeeded"
     assert steady.texts() == full.source.texts()
+
+
+@pytest.mark.parametrize("at_write", range(1, 6))
+def test_nor_does_it_if_it_dies_while_it_begins_anew(full: Ingestion, at_write: int) -> None:
+    steady = other(full, BY_CURSOR)
+    steady.run("full")
+    away = full.source.records["t-0002"]
+    full.source.remove("t-0002")
+    full.source.interfere = lambda call, _: Answer(404, b"{}") if call.query.get("after", "") > "t-0030" else None
+    steady.run("full")
+    failed = steady.services.jobs.get(steady.org_id, newest(steady))
+    full.source.interfere = lambda _call, _: None
+    full.source.put("t-0002", text=away["text"])
+    steady.run("full")
+
+    record = steady.services.submitter.retry(steady.org_id, failed.id)
+    with pytest.raises(Death):
+        go(steady, record, dying(at_write, committed=True))
+    record = finish(steady, record)
+
+    assert record.state == "succeeded"
+    assert steady.texts() == full.source.texts()
+    assert "deleted" not in [one["action"] for one in steady.history()]
 
 
 def test_a_ticket_that_expired_and_came_back_is_not_deleted_either(full: Ingestion) -> None:
