@@ -2,7 +2,7 @@
 
 The sixtieth call after a call can come a whole window later at the earliest. A source's share is the window by the
 time that this took, the mean of all its calls. All sources begin at once, with more pages than can be asked for.
-A call arrives some milliseconds after its permit, so that a server may count one more in a window than was allowed.
+A call arrives some milliseconds after its permit, so that a server may count one more in a window than allowed.
 """
 
 import os
