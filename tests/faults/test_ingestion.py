@@ -44,7 +44,7 @@ def test_a_run_killed_five_times_ends_equal_to_an_undisturbed_one(at_risk: Inges
     change_much(at_risk.source)
     at_risk.start_run(undisturbed)
     at_risk.ended(undisturbed)
-    at_risk.delay_s = 0.03
+    at_risk.delay_s = 0.15  # pages that change nothing are written twice a second
 
     at_risk.start_run(disturbed)
     for _ in range(5):
@@ -128,7 +128,7 @@ def test_a_fault_while_the_source_changes(at_risk: IngestionAtRisk, what: str) -
     of = at_risk.tenant()
     at_risk.start_run(of)
     at_risk.ended(of)
-    at_risk.delay_s = 0.03
+    at_risk.delay_s = 0.15  # pages that change nothing are written twice a second
     with at_risk.changing():
         at_risk.start_run(of)
         at_risk.under_way(of)
