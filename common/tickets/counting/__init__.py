@@ -1,0 +1,1 @@
+"""What is counted of tickets, kept beside them in the transaction of each change."""
