@@ -13,6 +13,7 @@ from typing import Any
 import pymongo
 import pytest
 import redis
+from hypothesis import HealthCheck, settings
 
 sys.path[:0] = [str(Path(__file__).parent / "kinds")]
 for _name in [name for name in os.environ if name.startswith("FAIRWAY_")]:
@@ -22,6 +23,9 @@ from common.config import Settings  # noqa: E402 (after the path and the environ
 from deploy.local.servers import Mongo, Redis  # noqa: E402
 
 _numbers = itertools.count(1)
+# On a slow or busy machine the first inputs take seconds: tables are made of which sign is what.
+settings.register_profile("fairway", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("fairway")
 REDIS_DATABASES = 16
 REUSED = 0
 MANY = 5_000
