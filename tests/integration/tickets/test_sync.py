@@ -3,7 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -488,7 +488,9 @@ def test_mongodb_itself_lets_expired_tickets_go_and_keeps_the_others(
     sync.page(record("a"), record("b"))
     sync.gone("a")
     gone, kept = sync.stored("a"), sync.stored("b")
-    sync.scope[TICKETS].update_one({"_id": gone["_id"]}, {"$set": {"expires_at": datetime(2020, 1, 1, tzinfo=UTC)}})
+    sync.scope[TICKETS].update_one(
+        {"_id": gone["_id"]}, {"$set": {"expires_at": datetime(2020, 1, 1, tzinfo=UTC)}}
+    )
     admin = database.client.admin
 
     was = admin.command("setParameter", 1, ttlMonitorSleepSecs=1)["was"]
