@@ -6,6 +6,7 @@ from typing import Any
 from common.errors import Fault, Invalid
 from common.tickets.attributes import ATTRIBUTES_MAX, NAME_MAX_CHARS, escape
 from common.tickets.classifying.classifier import VERSION, classify
+from common.tickets.classifying.keywords import keywords
 from common.tickets.fields import RULES, Unfit, attribute
 from common.tickets.history import differences
 from common.tickets.revising import COMPUTED
@@ -99,5 +100,5 @@ def _bounded(attributes: dict[str, Any]) -> dict[str, Any]:
 
 def _computed(subject: str | None, message: str, overridden: Iterable[str]) -> dict[str, Any]:
     classes = classify(subject, message)
-    names = [name for name in COMPUTED if name not in overridden]
-    return {**{name: getattr(classes, name) for name in names}, "classifier": VERSION}
+    kept = {name: getattr(classes, name) for name in COMPUTED if name not in overridden}
+    return {**kept, "keywords": keywords(subject, message), "classifier": VERSION}

@@ -1,8 +1,9 @@
 """Tickets as people make, change, delete and restore them; each change is one transaction with its history."""
 
+import random
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from pymongo.errors import DuplicateKeyError
 
@@ -17,15 +18,20 @@ from common.tickets import tombstones
 from common.tickets.answers import Part, part_of
 from common.tickets.asked import changed, made_of
 from common.tickets.collections import HISTORY, TICKETS, TOMBSTONES
+from common.tickets.counting import delta
+from common.tickets.counting.folding import fold_all
 from common.tickets.history import Action, Changes, differences, entry
+from common.tickets.responding import answered
 from common.tickets.revising import COMPUTED, GONE
 from common.tickets.ticket import document, ticket
 
 SOURCE = "manual"
 """The source of tickets that are made by hand, which nothing ingests."""
 
+FOLDED_ONCE_IN = 64
 ABSENT = "There is no such ticket."
 Stored = dict[str, Any]
+T = TypeVar("T")
 
 
 class TicketsByHand:
@@ -101,9 +107,9 @@ class TicketsByHand:
             if not after:
                 return was
             _note(scope, ticket_id, "edited", differences(was, after), by=who, at=at)
-            return _revise(scope, was, at, after)
+            return _revise(scope, was, at, {**after, **answered(was, after, at)})
 
-        return self._scope_of(who.org_id).transaction(work)
+        return _changing(self._scope_of(who.org_id), work)
 
     def delete(self, who: Caller, ticket_id: str, *, revision: int | None) -> None:
         """Delete a ticket, which can be restored until it expires; one that is deleted already stays as it is.
@@ -121,7 +127,7 @@ class TicketsByHand:
             gone = {"deleted_at": at, "deleted_by": who.user_id, "expires_at": at + self._kept_for}
             _revise(scope, was, at, gone)
 
-        self._scope_of(who.org_id).transaction(work)
+        _changing(self._scope_of(who.org_id), work)
 
     def restore(self, who: Caller, ticket_id: str, *, revision: int | None) -> Stored:
         """Restore a deleted ticket, whoever deleted it; with *revision* that one only.
@@ -140,7 +146,15 @@ class TicketsByHand:
             back = {"deleted_at": None, "content_hash": was["content_hash"].removeprefix(GONE)}
             return _revise(scope, was, at, back, without=("deleted_by", "expires_at"))
 
-        return self._scope_of(who.org_id).transaction(work)
+        return _changing(self._scope_of(who.org_id), work)
+
+
+def _changing(scope: OrgScope, work: Callable[[OrgScope], T]) -> T:
+    """Make *work*'s writes in one transaction, and now and then fold what many of them left to be counted."""
+    done = scope.transaction(work)
+    if random.randrange(FOLDED_ONCE_IN) == 0:  # noqa: S311 (no secret)
+        fold_all(scope)
+    return done
 
 
 def _new(fields: Mapping[str, Any], ticket_id: str, at: datetime) -> Stored:
@@ -164,9 +178,10 @@ def _insert(scope: OrgScope, made: Stored) -> None:
         # What had this external id and is gone for good can't come back beside it.
         inner[TOMBSTONES].delete_many({"source_id": SOURCE, "natural_key": made["natural_key"]})
         inner[TICKETS].insert_one(made)
+        delta.note(inner, [(None, made)])
 
     try:
-        scope.transaction(work)
+        _changing(scope, work)
     except DuplicateKeyError:
         if scope[TICKETS].find_one({"_id": made["_id"]}, projection={"_id": 1}) is None:
             _refuse_taken(scope, made)
@@ -211,6 +226,7 @@ def _revise(
     found = scope[TICKETS].find_one_and_update(same, update, return_document=True)
     if found is None:
         raise _stale()
+    delta.note(scope, [(was, found)])
     return found
 
 

@@ -7,7 +7,10 @@ from typing import Any, Literal
 
 from common.ids import JobId
 from common.tickets.classifying.classifier import VERSION, classify
+from common.tickets.classifying.keywords import keywords
+from common.tickets.counting.delta import Change
 from common.tickets.history import differences, entry
+from common.tickets.responding import answered
 from common.tickets.ticket import Ticket, document
 from common.tickets.tombstones import BY_SOURCE, Tombstone, tombstone
 from common.tickets.writing import Update
@@ -24,12 +27,13 @@ What = Literal["updated", "unchanged", "returned", "deleted"]
 
 @dataclass(frozen=True)
 class Revision:
-    """What becomes of a stored ticket, and what its history keeps of it."""
+    """What becomes of a stored ticket, what its history keeps of it, and how it was and will be for who counts."""
 
     what: What
     update: Update
     entry: Mapping[str, Any] | None = None
     buried: Mapping[str, Any] | None = None
+    change: Change | None = None
 
 
 def first(row: Ticket, *, source_id: str, now: datetime, stone: Tombstone | None = None) -> dict[str, Any]:
@@ -53,14 +57,15 @@ def revise(stored: Stored, row: Ticket, *, job_id: JobId, now: datetime) -> Revi
     if not changes and not is_back:
         return Revision("unchanged", (where, {"$set": fields}))
     computed = _computed_again(stored, row, changes)
-    update: dict[str, Any] = {"$set": {**fields, **computed, "updated_at": now}, "$inc": {"revision": 1}}
+    after = {**fields, **computed, **answered(stored, row.fields, now), "updated_at": now}
+    update: dict[str, Any] = {"$set": after, "$inc": {"revision": 1}}
     if is_back:
-        update["$set"]["deleted_at"] = None
+        after["deleted_at"] = None
         update["$unset"] = {"deleted_by": "", "expires_at": ""}
     changes |= differences(stored, computed)
     action: Literal["returned", "updated"] = "returned" if is_back else "updated"
     kept = entry(stored["_id"], action, changes, at=now, job_id=job_id)
-    return Revision(action, (where, update), kept)
+    return Revision(action, (where, update), kept, change=(stored, {**stored, **after}))
 
 
 def delete(stored: Stored, *, job_id: JobId, now: datetime, kept_for: timedelta) -> Revision:
@@ -75,6 +80,7 @@ def delete(stored: Stored, *, job_id: JobId, now: datetime, kept_for: timedelta)
         (where, {"$set": fields, "$inc": {"revision": 1}}),
         entry(stored["_id"], "deleted", {}, at=now, job_id=job_id),
         tombstone(stored, deleted_by=BY_SOURCE, at=now),
+        change=(stored, None),
     )
 
 
@@ -101,4 +107,5 @@ def _computed_again(stored: Stored, row: Ticket, changes: Mapping[str, Any]) -> 
 
 def _computed(ticket: Mapping[str, Any], names: Any) -> dict[str, Any]:
     classes = classify(ticket["subject"], ticket["message"])
-    return {**{name: getattr(classes, name) for name in names}, "classifier": VERSION}
+    kept = {name: getattr(classes, name) for name in names}
+    return {**kept, "keywords": keywords(ticket["subject"], ticket["message"]), "classifier": VERSION}

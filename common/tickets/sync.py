@@ -14,6 +14,8 @@ from common.ids import JobId
 from common.tenancy.scope import OrgScope
 from common.tickets import tombstones
 from common.tickets.collections import TICKETS
+from common.tickets.counting.delta import Change, delta_of
+from common.tickets.counting.facts import FIELDS
 from common.tickets.history import entry
 from common.tickets.reading.rows import Refusal
 from common.tickets.revising import GONE, Revision, delete, first, is_gone, revise
@@ -26,7 +28,7 @@ __all__ = ["GONE", "Incoming", "Overtaken", "Plan", "Tally", "look_up", "plan", 
 STORED_MAX_CHARS = 64_000_000
 """What a page may change: history keeps all that was, in the transaction that a page is."""
 
-_FOR_DELETION = ("source_id", "natural_key", "content_hash", "revision", "deleted_at")
+_FOR_DELETION = ("natural_key", "content_hash", "revision", *FIELDS)
 
 
 class Incoming(NamedTuple):  # one for every record, changed or not: a frozen dataclass takes twice as long to make
@@ -101,7 +103,7 @@ def plan_rows(
         if row.natural_key not in known
     ]
     back = [stones[row.natural_key].ticket_id for row in rows if row.natural_key in stones]
-    changed = _of(revisions)
+    changed = _of(revisions, [(None, one) for one in new])
     return replace(
         changed,
         counts=changed.counts + Tally(new=len(new) - len(back), returned=len(back)),
@@ -179,7 +181,7 @@ def _chars(stored: Mapping[str, Any]) -> int:
     return len(stored["message"]) + sum(len(value) for value in attributes if isinstance(value, str))
 
 
-def _of(revisions: Sequence[Revision]) -> Plan:
+def _of(revisions: Sequence[Revision], more: Iterable[Change] = ()) -> Plan:
     counts = {
         what: sum(one.what == what for one in revisions)
         for what in ("updated", "unchanged", "returned", "deleted")
@@ -190,4 +192,5 @@ def _of(revisions: Sequence[Revision]) -> Plan:
         history=[one.entry for one in revisions if one.entry is not None],
         buried=[one.buried for one in revisions if one.buried is not None],
         risen=[one.update[0]["_id"] for one in revisions if one.what == "returned"],
+        delta=delta_of([*(one.change for one in revisions if one.change is not None), *more]),
     )

@@ -10,6 +10,7 @@ from common.errors import JobFailed
 from common.tenancy.scope import OrgScope
 from common.tickets import tombstones
 from common.tickets.collections import HISTORY, TICKETS
+from common.tickets.counting.collections import DELTAS
 from common.tickets.reading.rows import Refusal
 
 Document = Mapping[str, Any]
@@ -52,6 +53,7 @@ class Plan:
     history: Sequence[Document] = ()
     buried: Sequence[Document] = ()
     risen: Sequence[str] = ()
+    delta: Document | None = None
     is_overtaken: bool = False
 
     @property
@@ -86,6 +88,8 @@ class Plan:
             raise Overtaken
         if self.history:
             scope[HISTORY].insert_many(self.history)
+        if self.delta is not None:
+            scope[DELTAS].insert_one(self.delta)
         if self.risen:
             tombstones.take_away(scope, self.risen)
         tombstones.lay(scope, self.buried)

@@ -28,6 +28,7 @@ from common.tickets.sync import Overtaken, Plan, look_up, plan_rows
 from common.tickets.ticket import DEFAULT_SOURCE, Ticket
 from workers.context import Context
 from workers.runner import handles
+from workers.tickets.folding import Folding
 
 _LOOK_UP_ROWS = 10_000
 _TRIES = 20
@@ -78,10 +79,10 @@ def _total(ctx: Context, file: BinaryIO, form: Form) -> int:
 
 def _read(ctx: Context, job: ImportFile, file: BinaryIO, columns: Columns, state: ImportState) -> ImportState:
     """Do the rows that are not done, a batch at a time."""
-    with closing(read_rows(file, state.form)) as found, Fingerprints() as seen:
+    with closing(read_rows(file, state.form)) as found, Fingerprints() as seen, Folding(ctx) as folding:
         rows = (row if isinstance(row, Refusal) else columns.check(row) for row in found)
         _pass_over(ctx, rows, seen, state)
-        writer = _Writer(ctx, job.source or DEFAULT_SOURCE, seen)
+        writer = _Writer(ctx, job.source or DEFAULT_SOURCE, seen, folding)
         for batch in in_batches(rows):
             state = writer.write(batch, state)
     if not state.is_read:
@@ -106,6 +107,7 @@ class _Writer:
     ctx: Context
     source_id: str
     seen: Fingerprints
+    folding: Folding
 
     def write(self, batch: list[Ticket | Refusal], state: ImportState) -> ImportState:
         """Write *batch* and the checkpoint after it; returns the state that this is.
@@ -137,6 +139,7 @@ class _Writer:
         self.ctx.write(
             write, checkpoint=after.checkpoint(), done=after.counts.rows, total=after.total, stage="reading"
         )
+        self.folding.after(plan)
         return after
 
     def _plan(self, tickets: list[Ticket]) -> tuple[Counts, Plan]:

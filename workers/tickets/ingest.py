@@ -34,6 +34,7 @@ from common.tickets.collections import REFUSED_ROWS
 from common.tickets.ingest import IngestTickets
 from workers.context import Context
 from workers.runner import handles
+from workers.tickets.folding import Folding
 from workers.tickets.ingesting import turning
 from workers.tickets.ingesting.calling import Origin
 from workers.tickets.ingesting.run import OVERLAP, IngestionResult, Run, result
@@ -83,7 +84,9 @@ def _under_lock(ctx: Context, job: IngestTickets, source: Source, lease: Lease) 
         of = Origin(source, _connector(source, state.page_size if state is not None else source.page_size))
         if state is None:
             state = _first(ctx, job, of)
-        state = Run(ctx, job, of, lease).go(replace(state.tried_anew(ctx.claimed.run), waits=ctx.claim - 1))
+        with Folding(ctx) as folding:
+            run = Run(ctx, job, of, lease, folding)
+            state = run.go(replace(state.tried_anew(ctx.claimed.run), waits=ctx.claim - 1))
         INGESTION_RUNS.labels(source.connector, "succeeded").inc()
     return result(job, ctx.job_id, state)
 

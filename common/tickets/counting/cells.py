@@ -8,7 +8,9 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any, Self
+from typing import Any
+
+from common.tickets.attributes import escape
 
 CELL = timedelta(hours=6)
 CELLS_A_DAY = 4
@@ -44,27 +46,11 @@ class Cell:
     customers: Counter[str] = field(default_factory=Counter)
     responses: Counter[str] = field(default_factory=Counter)
 
-    def add(self, other: Self, times: int = 1) -> None:
-        """Add what *other* has, or take it away: *times* is -1."""
-        for group in GROUPS:
-            mine = getattr(self, group)
-            for key, count in getattr(other, group).items():
-                mine[key] += times * count
-
-    @property
-    def is_empty(self) -> bool:
-        """Tell whether all of it is 0."""
-        return not any(any(getattr(self, group).values()) for group in GROUPS)
-
     def stored(self) -> dict[str, dict[str, int]]:
-        """Return what is kept of it: no group that is empty, and nothing that is 0."""
+        """Return what is kept of it: no group that is empty, and nothing that is 0; customers' ids escaped."""
         kept = {group: {key: count for key, count in getattr(self, group).items() if count} for group in GROUPS}
+        kept["customers"] = {escape(customer_id): count for customer_id, count in kept["customers"].items()}
         return {group: counts for group, counts in kept.items() if counts}
-
-    @classmethod
-    def restored(cls, stored: Mapping[str, Mapping[str, int]]) -> Self:
-        """Return the cell that was *stored*."""
-        return cls(**{group: Counter(stored.get(group) or {}) for group in GROUPS})
 
 
 def day_of(at: datetime) -> int:

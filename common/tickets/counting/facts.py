@@ -1,7 +1,6 @@
 """What a ticket adds to the counts while it is there. Pure; whatever counts tickets one by one goes by this."""
 
 import math
-from collections import Counter
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -9,9 +8,17 @@ from typing import Any
 from common.tickets.counting.cells import Cell
 
 FIELDS = (
-    "source_id", "created_at", "deleted_at", "status", "urgency", "sentiment", "requires_action", "keywords",
-    "customer_id", "responded_at",
-)  # fmt: skip
+    "source_id",
+    "created_at",
+    "deleted_at",
+    "status",
+    "urgency",
+    "sentiment",
+    "requires_action",
+    "keywords",
+    "customer_id",
+    "responded_at",
+)
 """The fields of a ticket that are looked at."""
 
 UNKNOWN = "unknown"
@@ -19,6 +26,7 @@ UNKNOWN = "unknown"
 
 RELATIVE_ERROR = 0.02
 _LOG_OF_STEP = math.log((1 + RELATIVE_ERROR) / (1 - RELATIVE_ERROR))
+_SPLITS = ("status", "urgency", "sentiment")
 
 
 def is_counted(ticket: Mapping[str, Any]) -> bool:
@@ -26,19 +34,20 @@ def is_counted(ticket: Mapping[str, Any]) -> bool:
     return ticket.get("deleted_at") is None
 
 
-def facts(ticket: Mapping[str, Any]) -> Cell:
-    """Return what the stored *ticket* counts as; it must be there."""
-    counts = Counter({"total": 1})
-    for name in ("status", "urgency", "sentiment"):
-        counts[f"{name}:{ticket.get(name) or UNKNOWN}"] = 1
+def count(ticket: Mapping[str, Any], cell: Cell, times: int = 1) -> None:
+    """Add to *cell* what the stored *ticket*, which is there, counts as; with -1 *times* take it away."""
+    counts = cell.counts
+    counts["total"] += times
+    for name in _SPLITS:
+        counts[f"{name}:{ticket.get(name) or UNKNOWN}"] += times
     if ticket.get("requires_action"):
-        counts["requires_action"] = 1
-    cell = Cell(counts=counts, keywords=Counter(dict.fromkeys(ticket.get("keywords") or (), 1)))
+        counts["requires_action"] += times
+    for word in ticket.get("keywords") or ():
+        cell.keywords[word] += times
     if puts_at_risk(ticket):
-        cell.customers[ticket["customer_id"]] = 1
+        cell.customers[ticket["customer_id"]] += times
     if (took_s := response_s(ticket)) is not None:
-        cell.responses[str(bucket_of(took_s))] = 1
-    return cell
+        cell.responses[str(bucket_of(took_s))] += times
 
 
 def puts_at_risk(ticket: Mapping[str, Any]) -> bool:

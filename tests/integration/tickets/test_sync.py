@@ -144,6 +144,7 @@ def test_a_page_with_everything_is_one_write_of_each_sort(watched: tuple[Syncing
         "find ticket_tombstones",
         "find tickets",  # what differs
         "find tickets",  # what it was
+        "insert ticket_deltas",
         "insert ticket_history",
         "insert tickets",
         "update tickets",

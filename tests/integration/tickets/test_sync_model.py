@@ -24,8 +24,10 @@ from common.tickets.attributes import from_stored
 from common.tickets.by_hand import TicketsByHand
 from common.tickets.classifying.classifier import classify
 from common.tickets.collections import TOMBSTONES
+from common.tickets.counting.folding import fold_all
 from tests.integration.conftest import caller_of
 from tests.integration.tickets.conftest import make_importer
+from tests.integration.tickets.counted import kept_counts, recounted
 from tests.integration.tickets.syncing import KEPT_FOR, UNSAID, Record, Syncing, former_states, state_of
 
 T = TypeVar("T")
@@ -158,6 +160,12 @@ class LifeOfTickets(RuleBasedStateMachine):
         self.by_hand.change(self.who, ticket.ticket_id, {"subject": subject, "urgency": urgency}, revision=None)
         ticket.said |= {"subject": subject, "urgency": urgency}
 
+    # What is done behind their backs.
+
+    @rule()
+    def fold(self) -> None:
+        fold_all(self.sync.scope)
+
     # What holds at any time.
 
     @invariant()
@@ -189,6 +197,10 @@ class LifeOfTickets(RuleBasedStateMachine):
         stones = {one["_id"]: one["deleted_by"] for one in self.sync.scope[TOMBSTONES].find()}
         wanted = {one.ticket_id: one.deleted_by for one in self.tickets.values() if one.deleted_by}
         assert stones == wanted
+
+    @invariant()
+    def rollups_and_what_waits_for_them_equal_a_recount(self) -> None:
+        assert kept_counts(self.sync.scope) == recounted(self.sync.scope)
 
     def take(self, one: Record) -> str:
         """Bring a record into the model; return what becomes of it."""

@@ -24,6 +24,7 @@ from common.tickets.reading.rows import Refusal
 from common.tickets.sync import Incoming, Overtaken, Plan, plan, plan_gone
 from common.tickets.ticket import Ticket
 from workers.context import Context
+from workers.tickets.folding import Folding
 from workers.tickets.ingesting import shape, turning, vanished
 from workers.tickets.ingesting.calling import Calls, Origin
 from workers.tickets.ingesting.ledger import Ledger, figures
@@ -70,13 +71,14 @@ class IngestionResult:
 class Run:
     """One run of one source, under its lock."""
 
-    def __init__(self, ctx: Context, job: IngestTickets, of: Origin, lease: Lease) -> None:
+    def __init__(self, ctx: Context, job: IngestTickets, of: Origin, lease: Lease, folding: Folding) -> None:
         self._ctx = ctx
         self._job = job
         self._source = of.source
         self._connector = of.connector
         self._calls = Calls(ctx, of)
         self._ledger = Ledger(ctx, lease)
+        self._folding = folding
         self._began = ctx.services.clock.monotonic()
         self._records = Records(of.connector)
         self._pages = INGESTION_PAGES.labels(of.source.connector)
@@ -182,6 +184,7 @@ class Run:
             logs.note(scope, ctx.job_id, figures(after))
 
         self._ledger.write(work, after, keys)
+        self._folding.after(synced, gone)
         return after
 
     def _clear(self, state: State) -> State:
@@ -234,6 +237,7 @@ class Run:
                 logs.note(scope, self._ctx.job_id, figures(after))
 
             self._ledger.write(work, after)
+            self._folding.after(gone)
             return after
 
         return delete

@@ -1,0 +1,103 @@
+"""Rollups in the making: a count goes to its day, octet and 64 days, of its source and of all sources together."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from common.tickets.counting.cells import DAY, GROUPS, OCTET, QUARTERS_A_DAY, SPANS
+
+CROWDED_BYTES = 1_000_000
+"""How many bytes the keys of a group in a cell may have; beyond it the group is kept as None."""
+
+_BYTES_A_COUNT = 12
+_LOOKED_AT_FROM = 2_000
+
+Groups = dict[str, "dict[str, int] | None"]
+
+
+class Key(NamedTuple):
+    """Which rollup: of a source, or of all (None); of so many days; the day's number divided by them."""
+
+    source_id: str | None
+    span: int
+    block: int
+
+
+@dataclass(slots=True)
+class Rollup:
+    """A rollup as it is stored, but for its key."""
+
+    cells: dict[str, Groups] = field(default_factory=dict)
+    quarters: dict[str, int] = field(default_factory=dict)
+
+    @classmethod
+    def restored(cls, stored: Mapping[str, Any]) -> "Rollup":
+        """Return the rollup that is *stored*."""
+        return cls(stored.get("cells") or {}, stored.get("quarters") or {})
+
+    @property
+    def is_empty(self) -> bool:
+        """Tell whether nothing is left of it."""
+        return not self.quarters and not any(self.cells.values())
+
+    def stored(self) -> dict[str, Any]:
+        """Return what is stored of it."""
+        return {"cells": {number: cell for number, cell in self.cells.items() if cell}, "quarters": self.quarters}
+
+    def add(self, other: "Rollup", times: int = 1) -> None:
+        """Add what *other* has, or take it away."""
+        for number, groups in other.cells.items():
+            mine = self.cells.setdefault(number, {})
+            for group, counts in groups.items():
+                add_group(mine, group, counts, times)
+        add_counts(self.quarters, other.quarters, times)
+
+
+def add_group(mine: Groups, group: str, counts: Mapping[str, int] | None, times: int = 1) -> None:
+    """Add *counts* to a group; one that is crowded stays so, and one that grew too large becomes it."""
+    if group in mine and mine[group] is None:
+        return
+    if counts is None:
+        mine[group] = None
+        return
+    found = mine.get(group) or {}
+    add_counts(found, counts, times)
+    if _is_crowded(found):
+        mine[group] = None
+    elif found:
+        mine[group] = found
+    else:
+        mine.pop(group, None)
+
+
+def add_counts(mine: dict[str, int], counts: Mapping[str, int], times: int = 1) -> None:
+    """Add *counts*; what comes to 0 is left out."""
+    for key, n in counts.items():
+        now = mine.get(key, 0) + times * n
+        if now:
+            mine[key] = now
+        else:
+            mine.pop(key, None)
+
+
+def summed(parts: Iterable[Mapping[str, Any]]) -> dict[Key, Rollup]:
+    """Return what the *parts* of deltas come to, rollup by rollup."""
+    found: dict[Key, Rollup] = {}
+    for part in parts:
+        day = part["day"]
+        for source_id in (part["source_id"], None):
+            for span in SPANS:
+                rollup = found.setdefault(Key(source_id, span, day // span), Rollup())
+                cell = rollup.cells.setdefault(str(part["cell"] if span == DAY else 0), {})
+                for group in GROUPS:
+                    if group in part:
+                        add_group(cell, group, part[group])
+                if span == OCTET:
+                    first = day % OCTET * QUARTERS_A_DAY
+                    shifted = {str(first + int(number)): n for number, n in part["quarters"].items()}
+                    add_counts(rollup.quarters, shifted)
+    return found
+
+
+def _is_crowded(counts: Mapping[str, int]) -> bool:
+    return len(counts) > _LOOKED_AT_FROM and sum(map(len, counts)) + _BYTES_A_COUNT * len(counts) > CROWDED_BYTES
