@@ -10,6 +10,7 @@ from pymongo.errors import PyMongoError
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from common.analytics.statistics import Statistics
 from common.audit import AUDIT_INDEXES, Audit
 from common.caller import Caller
 from common.clock import Clock, SystemClock
@@ -219,6 +220,11 @@ class Services:
         """Return what makes and changes tickets by hand."""
         kept_for = timedelta(days=self.settings.deleted_tickets_kept_days)
         return TicketsByHand(self.control, self.scope, self.clock, kept_for=kept_for)
+
+    @functools.cached_property
+    def statistics(self) -> Statistics:
+        """Return what tickets come to."""
+        return Statistics(self.scope, self.clock)
 
     @functools.cached_property
     def sources(self) -> Sources:

@@ -9,8 +9,10 @@ from common.tickets.counting.cells import DAY, GROUPS, OCTET, QUARTERS_A_DAY, SP
 CROWDED_BYTES = 1_000_000
 """How many bytes the keys of a group in a cell may have; beyond it the group is kept as None."""
 
+LOOKED_AT_FROM = 2_000
+"""Groups of fewer keys are not measured."""
+
 _BYTES_A_COUNT = 12
-_LOOKED_AT_FROM = 2_000
 
 Groups = dict[str, "dict[str, int] | None"]
 
@@ -100,4 +102,4 @@ def summed(parts: Iterable[Mapping[str, Any]]) -> dict[Key, Rollup]:
 
 
 def _is_crowded(counts: Mapping[str, int]) -> bool:
-    return len(counts) > _LOOKED_AT_FROM and sum(map(len, counts)) + _BYTES_A_COUNT * len(counts) > CROWDED_BYTES
+    return len(counts) > LOOKED_AT_FROM and sum(map(len, counts)) + _BYTES_A_COUNT * len(counts) > CROWDED_BYTES

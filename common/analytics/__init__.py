@@ -1,0 +1,1 @@
+"""Statistics: what the tickets of an organization come to, over any range of time."""
