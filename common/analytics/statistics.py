@@ -44,8 +44,7 @@ class Statistics:
         as_of = self._clock.now()
         found = self._scope_of(org_id).reading().transaction(lambda scope: read(scope, asked))
         return {
-            "from": rfc3339(asked.start),
-            "to": rfc3339(asked.end),
+            "range": {"from": rfc3339(asked.start), "to": rfc3339(asked.end)},
             "tz": asked.tz,
             "source_id": asked.source_id,
             **shown(found, asked),
