@@ -105,6 +105,10 @@ class Life:
             fields = {"status": self.random.choice(STATUSES), "urgency": self.random.choice(["low", "high", None])}
             self.hand.change(self.who, ticket_id, fields, revision=None)
 
+    def count(self) -> int:
+        """Return how many tickets are there."""
+        return self.scope[TICKETS].count_documents({"deleted_at": None})
+
     def fold(self) -> None:
         self.random.choice([fold, fold_all])(self.scope)
 

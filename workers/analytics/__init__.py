@@ -1,0 +1,1 @@
+"""How the jobs of analytics are done."""
