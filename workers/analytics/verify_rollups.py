@@ -4,22 +4,19 @@ An octet is its days, held against their tickets, and then the sum of them. Once
 their sum is.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from itertools import islice
 from typing import Any
 
 from common.analytics.verify_rollups import VerifyRollups
-from common.tenancy.scope import OrgScope
 from common.tickets.collections import LIVE, TICKETS
-from common.tickets.counting.cells import OCTET, SPAN_64
 from common.tickets.counting.folding import fold_all
-from common.tickets.counting.verifying import Verified, octets, parts_of_octet, verify_days, verify_sums
+from common.tickets.counting.verifying import Step, Verified, last_step, octets, steps_of
 from workers.context import Context
 from workers.runner import handles
 
 TOLD_MOST = 100
-_OCTETS = SPAN_64 // OCTET
-Step = Callable[[OrgScope], Verified]
 
 
 @dataclass(frozen=True)
@@ -60,26 +57,14 @@ def verify_rollups(ctx: Context, job: VerifyRollups) -> VerifiedRollups:
     fold_all(ctx.services.scope(ctx.org_id))
     total = ctx.scope[TICKETS].count_documents(dict(LIVE))
     for octet in octets(ctx.scope, state.after):
-        for step in list(_steps(ctx.scope, octet, state.after, repair=job.repair))[state.steps :]:
+        for step in islice(steps_of(ctx.scope, octet, state.after, repair=job.repair), state.steps, None):
             state = _write(ctx, step, state, total)
         state = replace(state, after=octet, steps=0)
         ctx.checkpoint(asdict(state), state.tickets, max(total, state.tickets), "counting")
     if state.after is not None and state.steps == 0:
-        state = _write(ctx, _sum_of(SPAN_64, state.after // _OCTETS, repair=job.repair), state, total)
+        state = _write(ctx, last_step(state.after, repair=job.repair), state, total)
     repaired = state.drifts if job.repair else 0
     return VerifiedRollups(state.tickets, state.drifts, repaired, state.drifted)
-
-
-def _steps(scope: OrgScope, octet: int, after: int | None, *, repair: bool) -> Iterator[Step]:
-    if after is not None and after // _OCTETS != octet // _OCTETS:
-        yield _sum_of(SPAN_64, after // _OCTETS, repair=repair)
-    for first, days in parts_of_octet(scope, octet):
-        yield lambda inner, first=first, days=days: verify_days(inner, first, days, repair=repair)  # type: ignore[misc]
-    yield _sum_of(OCTET, octet, repair=repair)
-
-
-def _sum_of(span: int, block: int, *, repair: bool) -> Step:
-    return lambda inner: verify_sums(inner, span, block, repair=repair)
 
 
 def _write(ctx: Context, step: Step, state: _State, total: int) -> _State:

@@ -1,6 +1,6 @@
 """Restores an archive into an organization without data: first all of it is verified, then written in batches.
 
-checkpoint   none  →  {verified}  →  {member, documents} after each batch
+checkpoint   none  →  {verified}  →  {member, documents} after each batch  →  {counted_to} after each eight days
 
 People come back invited: an admin hands each a token to choose a password with. Jobs come back as a record,
 without what was asked. Events and API keys stay in the archive: the first are the history of another organization,
@@ -9,7 +9,7 @@ the second would let in whoever has the old ones.
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -26,6 +26,7 @@ from common.organizations.people import ADMINS_MOST
 from common.tenancy.collections import TENANT_COLLECTIONS
 from common.tenancy.safety import Unsafe
 from common.tenancy.scope import OrgScope
+from common.tickets.counting import verifying
 from workers.context import Context
 from workers.organizations.restored_files import RestoredFiles
 from workers.runner import handles
@@ -49,6 +50,7 @@ class _State:
     documents: int = 0
     done: int = 0
     is_verified: bool = False
+    counted_to: int | None = None
 
     def checkpoint(self) -> dict[str, Any]:
         return dict(vars(self))
@@ -70,12 +72,13 @@ def import_archive(ctx: Context, job: ImportArchive) -> Imported:
         total = sum(one.documents for one in members)
         ids = Ids(OrgId(reader.organization["org_id"]), ctx.org_id)
         for number, member in enumerate(members):
-            if number >= state.member:
+            if number >= state.member and state.counted_to is None:
                 skip = state.documents if number == state.member else 0
                 state = _restore(
                     ctx, reader, member, ids, _State(number, skip, state.done, is_verified=True), total
                 )
     _count_anew(ctx)
+    _count_tickets(ctx, state)
     ctx.blobs.delete(job.blob_id)
     return Imported({one.name: one.documents for one in members})
 
@@ -90,6 +93,18 @@ def _count_anew(ctx: Context) -> None:
             ledger.delete(ctx.services.scope(ctx.org_id), ctx.blobs, doomed, now)
             ctx.progress(0, None, f"counting {name}")
             is_over = not after
+
+
+def _count_tickets(ctx: Context, state: _State) -> None:
+    """Count the tickets, which came without their counts; what is counted is only verified again."""
+    after = state.counted_to
+    for octet in verifying.octets(ctx.scope, after):
+        for step in verifying.steps_of(ctx.scope, octet, after, repair=True):
+            ctx.write(step)
+        after = octet
+        ctx.checkpoint(replace(state, counted_to=after).checkpoint(), state.done, state.done, "counting tickets")
+    if after is not None:
+        ctx.write(verifying.last_step(after, repair=True))
 
 
 def _counted(step: recount.Page, after: str, now: datetime, scope: OrgScope) -> tuple[str, list[str]]:

@@ -6,10 +6,11 @@ moment come to, so others may write and fold meanwhile.
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
 from common.tenancy.scope import OrgScope
 from common.tickets.collections import LIVE, TICKETS
-from common.tickets.counting.cells import DAY, OCTET, QUARTERS_A_DAY, SPANS, day_of, start_of_day
+from common.tickets.counting.cells import DAY, OCTET, QUARTERS_A_DAY, SPAN_64, SPANS, day_of, start_of_day
 from common.tickets.counting.collections import DELTAS, ROLLUPS
 from common.tickets.counting.folding import find_rollups, replace
 from common.tickets.counting.recount import recount
@@ -17,6 +18,8 @@ from common.tickets.counting.sums import Key, Rollup, summed
 
 MANY = 50_000
 """An octet with more tickets is counted day by day, so that no transaction takes too long."""
+
+_OCTETS = SPAN_64 // OCTET
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,9 @@ class Verified:
     drifts: list[Drift] = field(default_factory=list)
 
 
+Step = Callable[[OrgScope], Verified]
+
+
 def octets(scope: OrgScope, after: int | None = None) -> Iterator[int]:
     """Go through the numbers of the octets that have tickets or rollups, after that one."""
     sources = [None, *scope[ROLLUPS].distinct("source_id", {"source_id": {"$type": "string"}})]
@@ -49,7 +55,24 @@ def octets(scope: OrgScope, after: int | None = None) -> Iterator[int]:
         after = found
 
 
-def parts_of_octet(scope: OrgScope, octet: int) -> list[tuple[int, int]]:
+def steps_of(scope: OrgScope, octet: int, after: int | None, *, repair: bool) -> Iterator[Step]:
+    """Go through the transactions that verify an octet, the next one *after* that one: its days, then their sum.
+
+    The first of another 64 days begins with the sum of those that are done; `last_step` sums up the last ones.
+    """
+    if after is not None and after // _OCTETS != octet // _OCTETS:
+        yield last_step(after, repair=repair)
+    for first, days in _parts_of(scope, octet):
+        yield partial(verify_days, first=first, days=days, repair=repair)
+    yield partial(verify_sums, span=OCTET, block=octet, repair=repair)
+
+
+def last_step(octet: int, *, repair: bool) -> Step:
+    """Return the transaction that verifies the sum of the 64 days whose last octet is done."""
+    return partial(verify_sums, span=SPAN_64, block=octet // _OCTETS, repair=repair)
+
+
+def _parts_of(scope: OrgScope, octet: int) -> list[tuple[int, int]]:
     """Return the days of an octet in parts that are counted at once: (first, how many)."""
     created = {"$gte": start_of_day(octet * OCTET), "$lt": start_of_day((octet + 1) * OCTET)}
     count = scope[TICKETS].count_documents({"created_at": created, **LIVE}, limit=MANY + 1)

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from common.files.collections import FILES, LOOSE_BLOBS
+from common.files.uploads import Upload
 from common.ids import OrgId
 from common.jobs.record import entry_of
 from common.services import Services
@@ -194,9 +195,7 @@ def test_a_purge_takes_the_bytes_along_and_leaves_those_of_others(
 
 def killed_upload(services: Services, org_id: OrgId) -> None:
     """Leave what an upload leaves whose process died."""
-    _DEAD.append(services.uploads.begin(org_id, announced_bytes=5, max_bytes=10))
-    _DEAD[-1].__enter__().save([b"hello"])
-
-
-_DEAD: list[Any] = []
-"""Contexts that nobody leaves: one that is collected would be left."""
+    scope, blobs = services.scope(org_id), services.blobs
+    upload = Upload(scope, blobs, services.clock, limit_bytes=10**9, max_bytes=10, announced_bytes=5)
+    upload.begin()
+    upload.save([b"hello"])

@@ -25,6 +25,7 @@ from common.tickets import tombstones
 from common.tickets.collections import HISTORY, REFUSED_ROWS, TICKETS, TOMBSTONES
 from common.tickets.history import entry
 from tests.integration.conftest import Asked, Slot, make_organization, make_person
+from tests.integration.tickets.counted import kept_counts, recounted
 from tests.integration.web.conftest import Member, problem_of
 from tests.integration.web.test_organizations import place
 
@@ -138,6 +139,8 @@ def test_what_is_restored_equals_what_was_exported_document_by_document(
     compared = {name: len(of_one) for name, of_one in after.items() if of_one}
     assert compared == {"tickets": ROWS, "refused_rows": 30, "ticket_history": 3, "ticket_tombstones": 1}
     print(f"{mode}: compared one by one {compared}")
+    scope = services.registry.scope(target.org_id)
+    assert kept_counts(scope) == recounted(scope) != {}
 
 
 def test_a_ticket_finds_its_history_and_its_tombstone_again(
@@ -217,6 +220,8 @@ def test_a_restore_that_is_cut_off_anywhere_goes_on_and_doubles_nothing(
     assert runs > 2
     before, after = documents(services, source.org_id), documents(services, target.org_id)
     assert after == renamed(Ids(source.org_id, target.org_id), before)
+    scope = services.registry.scope(target.org_id)
+    assert kept_counts(scope) == recounted(scope) != {}
     print(f"equal after {runs} runs")
 
 
