@@ -1,46 +1,47 @@
 """Rollups, the deltas that no rollup has yet, and tickets, summed up over a range; all as of one moment."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
 from common.analytics.asked import Asked
-from common.analytics.ranges import Block, CellNo, Cut, Piece, cut, parts_of
+from common.analytics.ranges import Block, CellNo, Piece, cut, parts_of
 from common.analytics.trends import Totals, instant_of, quarter_at
 from common.tenancy.scope import OrgScope
 from common.tickets.collections import LIVE, TICKETS
-from common.tickets.counting.cells import CELL, DAY, GROUPS, OCTET, QUARTER, Cell
+from common.tickets.counting.cells import CELL, DAY, GROUPS, OCTET, QUARTERS_A_DAY, Cell
 from common.tickets.counting.collections import DELTAS, ROLLUPS
 from common.tickets.counting.facts import FIELDS, count
-from common.tickets.counting.sums import add_counts
+from common.tickets.counting.sums import QUARTERS_AN_OCTET, unpacked
 
-_QUARTERS_AN_OCTET = 768
-_QUARTERS_A_DAY = 96
 FEW = 2_000
-"""How many tickets are counted on the other side of a cut before it is found to be no less work."""
+"""How many tickets of a quarter hour may lie at either side of a cut before they are counted to choose a side."""
 
 _TICK = timedelta(milliseconds=1)
 """As fine as MongoDB keeps an instant."""
 
-
 Groups = Mapping[str, "Mapping[str, int] | None"]
 Span = tuple[datetime, datetime]
+Rollup = Mapping[str, Any]
 
 
 @dataclass
 class Summed:
     """Counts by group, customers' ids escaped, and the totals by quarter hour."""
 
-    groups: dict[str, dict[str, int]] = field(default_factory=lambda: {group: {} for group in GROUPS})
-    totals: Totals = field(default_factory=lambda: Totals(0, 0, [0]))
+    groups: dict[str, dict[str, int]] = field(
+        default_factory=lambda: {group: defaultdict(int) for group in GROUPS}
+    )
+    totals: Totals = field(default_factory=lambda: Totals.of(0, []))
 
     def add(self, groups: Groups, times: int = 1) -> None:
         """Add *groups*, or take them away."""
         for group, counts in groups.items():
-            if counts:
-                add_counts(self.groups[group], counts, times)
+            mine = self.groups[group]
+            for key, n in (counts or {}).items():
+                mine[key] += times * n
 
 
 def read(scope: OrgScope, asked: Asked) -> Summed:
@@ -52,92 +53,64 @@ class _Reading:
     def __init__(self, scope: OrgScope, asked: Asked) -> None:
         self._scope = scope
         self._asked = asked
-        self._cut: Cut = cut(asked.start, asked.end)
+        self._cut = cut(asked.start, asked.end)
         self._summed = Summed()
         self._waiting = [
             part
             for one in scope[DELTAS].find_all({}, projection={"parts": 1})
             for part in one["parts"]
-            if asked.source_id in (None, part["source_id"])
+            if asked.source_id in {None, part["source_id"]}
         ]
+        self._quarters = _Quarters(scope, asked, self._waiting)
 
     def whole(self) -> Summed:
         """Return all of it."""
-        self._summed.totals = self._totals()
-        whole_cells, rests = set(self._cut.cells), list[Span]()
-        for piece in self._cut.pieces:
-            if self._is_less_outside(piece):
-                whole_cells.add(piece.cell)
-                rests += piece.rest
-            else:
-                self._take([(piece.start, piece.end)])
-        self._take(rests, -1)
-        self._take_rollups(whole_cells)
-        self._take_waiting(whole_cells)
-        return self._summed
-
-    # The totals by quarter hour.
-
-    def _totals(self) -> Totals:
-        first, end = quarter_at(self._asked.start), quarter_at(self._asked.end - _TICK) + 1
-        counts = self._quarters(first, end)
-        for quarter in {first, end - 1}:
-            start, until = instant_of(quarter), instant_of(quarter) + QUARTER
-            wanted = max(start, self._asked.start), min(until, self._asked.end)
-            if wanted != (start, until):
-                counts[quarter] = self._within(wanted, (start, until), counts.get(quarter, 0))
-        return Totals.of(first, end, counts)
-
-    def _quarters(self, first: int, end: int) -> dict[int, int]:
-        blocks = range(first // _QUARTERS_AN_OCTET, (end - 1) // _QUARTERS_AN_OCTET + 1)
-        where = {
-            "source_id": self._asked.source_id,
-            "span": OCTET,
-            "block": {"$gte": blocks[0], "$lte": blocks[-1]},
-        }
-        counts: dict[int, int] = defaultdict(int)
-        for one in self._scope[ROLLUPS].find_all(where, projection={"block": 1, "quarters": 1}):
-            base = one["block"] * _QUARTERS_AN_OCTET
-            for number, total in one["quarters"].items():
-                counts[base + int(number)] = total
+        ragged = {cell.day for cell in (*self._cut.cells, *(piece.cell for piece in self._cut.pieces))}
+        found = self._find([*self._cut.blocks, *(Block(DAY, day) for day in ragged)])
+        by_rest = [piece for piece in self._cut.pieces if self._is_less_outside(piece, found)]
+        self._take_ends(by_rest)
+        whole_cells = {*self._cut.cells, *(piece.cell for piece in by_rest)}
+        for one in found:
+            self._take_rollup(one, whole_cells if one["span"] == DAY and one["block"] in ragged else None)
         for part in self._waiting:
-            base = part["day"] * _QUARTERS_A_DAY
-            for number, total in part["quarters"].items():
-                counts[base + int(number)] += total
-        return counts
-
-    def _within(self, wanted: Span, whole: Span, total: int) -> int:
-        """Return how many of a quarter hour's *total* are wanted; counted where that is less work."""
-        rest = [(start, end) for start, end in ((whole[0], wanted[0]), (wanted[1], whole[1])) if start < end]
-        outside = 0
-        for one in rest:
-            outside += self._scope[TICKETS].count_documents(self._where([one]), limit=FEW - outside)
-            if outside >= FEW:
-                return self._scope[TICKETS].count_documents(self._where([wanted]))
-        return total - outside
+            if CellNo(part["day"], part["cell"]) in whole_cells or self._is_whole(part["day"]):
+                self._summed.add({group: part[group] for group in GROUPS if group in part})
+        self._summed.totals = self._quarters.totals()
+        return self._summed
 
     # What tickets tell.
 
-    def _is_less_outside(self, piece: Piece) -> bool:
+    def _take_ends(self, by_rest: Sequence[Piece]) -> None:
+        """Take the pieces from their tickets, or, of their whole cells, their rest away."""
+        direct = [piece for piece in self._cut.pieces if piece not in by_rest]
+        inside = self._take([(piece.start, piece.end) for piece in direct])
+        outside = self._take([span for piece in by_rest for span in piece.rest], -1)
+        for piece in direct:
+            self._quarters.settle(piece, inside)
+        for piece in by_rest:
+            self._quarters.settle(piece, outside, is_rest=True)
+
+    def _is_less_outside(self, piece: Piece, found: Sequence[Rollup]) -> bool:
         """Tell whether fewer tickets lie in the rest of the piece's cell than in the piece."""
-        first = quarter_at(piece.cell.start)
-        cell = Totals.of(first, first + CELL // QUARTER, self._quarters(first, first + CELL // QUARTER))
-        inside = self._summed.totals.between(quarter_at(piece.start), quarter_at(piece.end - _TICK) + 1)
-        return cell.between(cell.first, cell.end) - inside < inside and not self._is_crowded(piece.cell)
+        inside, cut_through, outside = self._quarters.shares(piece)
+        if cut_through > FEW:
+            known = self._scope[TICKETS].count_documents(self._where(piece.rest), limit=inside + cut_through)
+            inside, outside = inside + outside + cut_through - known, known
+        return outside < inside + cut_through and not _is_crowded(piece.cell, found)
 
-    def _is_crowded(self, cell: CellNo) -> bool:
-        found = self._find([Block(DAY, cell.day)])
-        return any(None in one["cells"].get(str(cell.number), {}).values() for one in found)
-
-    def _take(self, spans: Sequence[Span], times: int = 1, groups: Iterable[str] = GROUPS) -> None:
+    def _take(self, spans: Sequence[Span], times: int = 1, groups: Iterable[str] = GROUPS) -> Counter[int]:
+        """Count the tickets of *spans*, or count them no more; return how many are in which quarter hour."""
+        quarters: Counter[int] = Counter()
         if not spans:
-            return
+            return quarters
         cell = Cell()
         hint = "live_newest" if self._asked.source_id is None else "live_source"
         for ticket in self._scope[TICKETS].find(self._where(spans), projection=FIELDS, hint=hint):
             count(ticket, cell)
+            quarters[quarter_at(ticket["created_at"])] += 1
         kept = cell.stored()
         self._summed.add({group: kept.get(group, {}) for group in groups}, times)
+        return quarters
 
     def _where(self, spans: Sequence[Span]) -> dict[str, Any]:
         of_source = {} if self._asked.source_id is None else {"source_id": self._asked.source_id}
@@ -146,51 +119,37 @@ class _Reading:
 
     # What rollups tell.
 
-    def _take_rollups(self, whole_cells: set[CellNo]) -> None:
-        days = {cell.day for cell in whole_cells}
-        found = self._find([*self._cut.blocks, *(Block(DAY, day) for day in days)])
-        ragged = {cell.day: {one.number for one in whole_cells if one.day == cell.day} for cell in whole_cells}
-        for one in found:
-            block = Block(one["span"], one["block"])
-            numbers = ragged.get(block.number) if block.span == DAY else None
-            for number, groups in one["cells"].items():
-                if numbers is None or int(number) in numbers:
-                    self._summed.add(groups)
-                    self._descend(block, int(number), [group for group in GROUPS if groups.get(group, 0) is None])
-
-    def _descend(self, block: Block, number: int, groups: Sequence[str]) -> None:
-        """Ask what a crowded group sums up: the smaller rollups, and at last the tickets."""
-        if not groups:
-            return
-        if block.span == DAY:
-            start = CellNo(block.number, number).start
-            self._take([(start, start + CELL)], groups=groups)
-            self._forget_waiting(block.number, number, groups)
-            return
-        for one in self._find(parts_of(block)):
-            part = Block(one["span"], one["block"])
-            for inner, kept in one["cells"].items():
-                self._summed.add({group: kept.get(group, {}) for group in groups})
-                self._descend(part, int(inner), [group for group in groups if kept.get(group, 0) is None])
-
-    def _find(self, blocks: Sequence[Block]) -> list[dict[str, Any]]:
+    def _find(self, blocks: Sequence[Block]) -> list[Rollup]:
         by_span: dict[int, list[int]] = defaultdict(list)
         for block in blocks:
             by_span[block.span].append(block.number)
-        if not by_span:
-            return []
         clauses = [
             {"source_id": self._asked.source_id, "span": span, "block": {"$in": numbers}}
             for span, numbers in by_span.items()
         ]
-        return self._scope[ROLLUPS].find_all({"$or": clauses}, projection={"span": 1, "block": 1, "cells": 1})
+        fields = {"span": 1, "block": 1, "cells": 1}
+        return list(self._scope[ROLLUPS].find_all({"$or": clauses}, projection=fields)) if clauses else []
 
-    # What waits.
+    def _take_rollup(self, rollup: Rollup, cells: set[CellNo] | None) -> None:
+        """Add a rollup, or those *cells* of it."""
+        for number, groups in rollup["cells"].items():
+            if cells is None or CellNo(rollup["block"], int(number)) in cells:
+                self._summed.add(groups)
+                self._descend(rollup, int(number), _crowded(groups, GROUPS))
 
-    def _take_waiting(self, whole_cells: set[CellNo]) -> None:
-        for part in self._waiting:
-            if CellNo(part["day"], part["cell"]) in whole_cells or self._is_whole(part["day"]):
-                self._summed.add({group: part[group] for group in GROUPS if group in part})
+    def _descend(self, rollup: Rollup, number: int, groups: Sequence[str]) -> None:
+        """Ask what a crowded group sums up: the smaller rollups, and at last the tickets."""
+        if not groups:
+            return
+        if rollup["span"] == DAY:
+            start = CellNo(rollup["block"], number).start
+            self._take([(start, start + CELL)], groups=groups)
+            self._forget_waiting(rollup["block"], number, groups)
+            return
+        for one in self._find(parts_of(Block(rollup["span"], rollup["block"]))):
+            for inner, kept in one["cells"].items():
+                self._summed.add({group: kept.get(group, {}) for group in groups})
+                self._descend(one, int(inner), _crowded(kept, groups))
 
     def _forget_waiting(self, day: int, cell: int, groups: Sequence[str]) -> None:
         """Leave out of what waits the groups that were taken from the tickets."""
@@ -202,6 +161,65 @@ class _Reading:
     def _is_whole(self, day: int) -> bool:
         blocks = self._cut.blocks
         return bool(blocks) and blocks[0].number * blocks[0].span <= day < _end_of(blocks[-1])
+
+
+class _Quarters:
+    """The totals by quarter hour of the octets that the range touches."""
+
+    def __init__(self, scope: OrgScope, asked: Asked, waiting: Sequence[Mapping[str, Any]]) -> None:
+        self._first = quarter_at(asked.start)
+        self._end = quarter_at(asked.end - _TICK) + 1
+        octets = range(self._first // QUARTERS_AN_OCTET, (self._end - 1) // QUARTERS_AN_OCTET + 1)
+        self._base = octets[0] * QUARTERS_AN_OCTET
+        self._counts = [0] * (len(octets) * QUARTERS_AN_OCTET)
+        blocks = {"$gte": octets[0], "$lte": octets[-1]}
+        where = {"source_id": asked.source_id, "span": OCTET, "block": blocks, "quarters": {"$exists": True}}
+        for one in scope[ROLLUPS].find_all(where, projection={"block": 1, "quarters": 1}):
+            at = one["block"] * QUARTERS_AN_OCTET - self._base
+            self._counts[at : at + QUARTERS_AN_OCTET] = unpacked(one["quarters"])
+        for part in waiting:
+            at = part["day"] * QUARTERS_A_DAY - self._base
+            for number, n in part["quarters"].items():
+                if 0 <= at + int(number) < len(self._counts):
+                    self._counts[at + int(number)] += n
+
+    def totals(self) -> Totals:
+        """Return them for the range."""
+        return Totals.of(self._first, self._counts[self._first - self._base : self._end - self._base])
+
+    def shares(self, piece: Piece) -> tuple[int, int, int]:
+        """Return how many lie in a piece for sure, in the quarter hours that it cuts through, and in the rest."""
+        start, end = quarter_at(piece.cell.start), quarter_at(piece.cell.start + CELL)
+        first, last = quarter_at(piece.start), quarter_at(piece.end - _TICK) + 1
+        cut_through = sum(self._at(quarter) for quarter in _cut_through(piece))
+        inside = sum(map(self._at, range(first, last))) - cut_through
+        whole = sum(map(self._at, range(start, end)))
+        return inside, cut_through, whole - inside - cut_through
+
+    def settle(self, piece: Piece, counted: Mapping[int, int], *, is_rest: bool = False) -> None:
+        """Set what the quarter hours have that a piece cuts through: what was *counted* there, or all but that."""
+        for quarter in _cut_through(piece):
+            n = counted.get(quarter, 0)
+            self._counts[quarter - self._base] = self._at(quarter) - n if is_rest else n
+
+    def _at(self, quarter: int) -> int:
+        return self._counts[quarter - self._base]
+
+
+def _cut_through(piece: Piece) -> set[int]:
+    edges = {quarter_at(edge): edge for edge in (piece.start, piece.end)}
+    return {quarter for quarter, edge in edges.items() if instant_of(quarter) != edge}
+
+
+def _is_crowded(cell: CellNo, found: Sequence[Rollup]) -> bool:
+    groups = [
+        one["cells"].get(str(cell.number), {}) for one in found if (one["span"], one["block"]) == (DAY, cell.day)
+    ]
+    return any(_crowded(one, GROUPS) for one in groups)
+
+
+def _crowded(groups: Groups, names: Iterable[str]) -> list[str]:
+    return [name for name in names if groups.get(name, 0) is None]
 
 
 def _end_of(block: Block) -> int:

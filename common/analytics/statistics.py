@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping
-from heapq import nsmallest
+from heapq import nlargest
 from typing import Any, get_args
 
 from common.analytics.asked import Asked
@@ -94,4 +94,6 @@ def _split(counts: Mapping[str, int], name: str, values: tuple[str, ...]) -> dic
 
 def _top(counts: Mapping[str, int]) -> list[tuple[str, int]]:
     """Return the largest counts, the equal ones by their keys."""
-    return nsmallest(TOP, ((key, n) for key, n in counts.items() if n > 0), key=lambda one: (-one[1], one[0]))
+    least = min(nlargest(TOP, counts.values()), default=0)
+    among = [one for one in counts.items() if one[1] >= max(least, 1)]
+    return sorted(among, key=lambda one: (-one[1], one[0]))[:TOP]

@@ -3,7 +3,7 @@
 From 1980 on all zones are whole quarter hours away from UTC, so that each quarter hour lies in one local hour.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from itertools import accumulate
@@ -36,13 +36,9 @@ class Totals:
     until: list[int]
 
     @classmethod
-    def of(cls, first: int, end: int, counts: Mapping[int, int]) -> "Totals":
-        """Make them of counts by the quarter hour's number; what lies outside is left out."""
-        found = [0] * (end - first)
-        for number, count in counts.items():
-            if first <= number < end:
-                found[number - first] = count
-        return cls(first, end, list(accumulate(found, initial=0)))
+    def of(cls, first: int, counts: Sequence[int]) -> "Totals":
+        """Make them of the counts from *first* on."""
+        return cls(first, first + len(counts), list(accumulate(counts, initial=0)))
 
     def between(self, start: int, end: int) -> int:
         """Return how many there are from one quarter hour to before another."""
@@ -61,9 +57,17 @@ def by_day(totals: Totals, zone: ZoneInfo) -> list[dict[str, Any]]:
 
 def by_hour(totals: Totals, zone: ZoneInfo) -> list[dict[str, Any]]:
     """Return each hour of the zone that the range touches; one that comes twice is two, one left out is none."""
-    found = []
+    found: list[dict[str, Any]] = []
     for day, start, end in _days(totals, zone):
-        for label, first, last in _hours(day, start, end, zone):
+        offset = _same_offset(start, end, zone)
+        if offset is not None and totals.first <= start and end <= totals.end:  # nearly all of a year's days
+            until = totals.until[start - totals.first : end - totals.first + 1 : _AN_HOUR]
+            found += [
+                {"from": f"{day}T{hour:02}:00:00{offset}", "total": until[hour + 1] - until[hour]}
+                for hour in range(24)
+            ]
+            continue
+        for label, first, last in _hours(start, end, zone):
             if first < totals.end and last > totals.first:
                 found.append({"from": label, "total": totals.between(first, last)})
     return found
@@ -86,15 +90,14 @@ def _midnight(day: date, zone: ZoneInfo) -> int:
     return quarter_at(datetime(day.year, day.month, day.day, tzinfo=zone).astimezone(UTC))
 
 
-def _hours(day: date, start: int, end: int, zone: ZoneInfo) -> Iterator[tuple[str, int, int]]:
-    first, last = instant_of(start).astimezone(zone), instant_of(end).astimezone(zone)
-    offset = first.utcoffset()
-    if end - start == _A_DAY and offset == last.utcoffset() and first.hour == first.minute == 0:
-        suffix = first.isoformat()[19:]
-        for hour in range(24):
-            at = start + hour * _AN_HOUR
-            yield f"{day.isoformat()}T{hour:02}:00:00{suffix}", at, at + _AN_HOUR
-        return
+def _same_offset(start: int, end: int, zone: ZoneInfo) -> str | None:
+    """Return the offset from UTC of a day of 24 hours that begins and ends with the same one."""
+    first, last = instant_of(start).astimezone(zone).isoformat()[11:], instant_of(end).astimezone(zone).isoformat()
+    is_plain = end - start == _A_DAY and first == last[11:] and first.startswith("00:00:00")
+    return first[8:] if is_plain else None
+
+
+def _hours(start: int, end: int, zone: ZoneInfo) -> Iterator[tuple[str, int, int]]:
     label, began = "", start
     for quarter in range(start, end):
         now = instant_of(quarter).astimezone(zone).replace(minute=0).isoformat()

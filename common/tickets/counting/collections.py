@@ -16,11 +16,11 @@ ROLLUPS = TenantCollection(
     references=("source_id",),
     travels=False,
 )
-"""`{source_id, span, block, cells: {number: Cell}, quarters: {number: total}}`.
+"""`{source_id, span, block, cells: {number: Cell}, quarters: totals}`.
 
 `source_id` is None for all sources together; the block is the day's number divided by the span. A day has cells 0
-to 3; an octet and 64 days have cell 0 alone, and an octet `quarters` 0 to 767. Of a group that grew past its bound
-a cell keeps None: then what it sums up is asked.
+to 3; an octet and 64 days have cell 0 alone, and an octet the totals of its 768 quarter hours (`sums.packed`). Of
+a group that grew past its bound a cell keeps None: then what it sums up is asked.
 """
 
 DELTAS = TenantCollection(

@@ -16,6 +16,7 @@ from common.tenancy.scope import OrgScope
 from common.tickets.counting import verifying
 from common.tickets.counting.collections import DELTAS, ROLLUPS
 from common.tickets.counting.folding import fold_all
+from common.tickets.counting.sums import Rollup, packed
 from common.tickets.writing import Overtaken
 from tests.integration.analytics.lives import Life
 from tests.integration.conftest import Slot, caller_of, make_organization
@@ -65,14 +66,13 @@ def lose_a_delta(scope: OrgScope, chance: random.Random) -> None:
 
 def make_one_up(scope: OrgScope, _: random.Random) -> None:
     cells = {"2": {"counts": {"total": 3}, "keywords": {"ghost": 3}}}
-    scope[ROLLUPS].insert_one(
-        {"_id": "made-up", "source_id": "ghost", "span": 1, "block": 4_000, "cells": cells, "quarters": {}}
-    )
+    scope[ROLLUPS].insert_one({"_id": "made-up", "source_id": "ghost", "span": 1, "block": 4_000, "cells": cells})
 
 
 def spoil_quarters(scope: OrgScope, chance: random.Random) -> None:
     one = chance.choice(list(scope[ROLLUPS].find({"span": 8})))
-    scope[ROLLUPS].update_one({"_id": one["_id"]}, {"$set": {"quarters": {**one["quarters"], "700": 77}}})
+    quarters = packed({**Rollup.restored(one).quarters, "700": 77})
+    scope[ROLLUPS].update_one({"_id": one["_id"]}, {"$set": {"quarters": quarters}})
 
 
 SPOILERS = (spoil_a_count, lose_a_rollup, lose_all, lose_a_delta, make_one_up, spoil_quarters)
