@@ -22,6 +22,7 @@ from tests.faults.fleet import RECOVERY_S, ROWS, Fleet, until
 from tests.integration.conftest import Slot, caller_of, make_organization
 from tests.integration.ingestion.conftest import Ingestion
 from tests.integration.ingestion.driving import check
+from tests.integration.tickets.counted import kept_counts, recounted
 from tests.source_server import REST, Answer, Call, Source
 
 INGESTERS = ("ingester-1", "ingester-2")
@@ -179,6 +180,8 @@ class IngestionAtRisk:
         for one in tenants:
             check(one.ingestion, self.record(one))
             check_claims(one)
+            scope = one.ingestion.services.scope(one.org_id)
+            assert kept_counts(scope) == recounted(scope)
         self.fleet.checker.check(
             self.fleet.accepted.values(), fault=fault, hit=frozenset(), back_at=0.0, report=self.report
         )
@@ -239,7 +242,8 @@ def told(of: Tenant) -> dict[str, Any]:
 
 def _without_times(ticket: Mapping[str, Any]) -> dict[str, Any]:
     kept = {name: value for name, value in ticket.items() if name not in UNCOUNTED}
-    return {**kept, "deleted_at": kept["deleted_at"] is not None, "expires_at": "expires_at" in kept}
+    instants = {name: kept.get(name) is not None for name in ("deleted_at", "expires_at", "responded_at")}
+    return {**kept, **instants}
 
 
 def _counts(of: Tenant, job_id: JobId) -> dict[str, Any]:
