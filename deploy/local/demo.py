@@ -8,7 +8,7 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from rich.markup import escape
 
 from common.config import Settings
 from common.errors import Misconfigured
-from deploy.local import demo_files, demo_ingestion, demo_tickets
+from deploy.local import demo_analytics, demo_files, demo_ingestion, demo_tickets
 from deploy.local.demo_killer import Killer
 from deploy.local.demo_tenants import Tenant, raise_tier
 from deploy.local.sample_source import SampleSource
@@ -43,6 +43,7 @@ def main() -> int:
         if asked.file is None:  # a file of one's own may be too small to be interrupted
             faults += [*killer.faults(), *_share_files(stack, reports[0].tenant)]
             faults += _ingest(stack, reports[1].tenant, source)
+            faults += _count(reports, source)
     for fault in faults:
         console.print(f"[red]not as it must be:[/red] {escape(fault)}")
     if not faults:
@@ -72,6 +73,19 @@ def _ingest(stack: Stack, tenant: Tenant, source: SampleSource) -> list[str]:
         raise Misconfigured(f"The demo came to a halt: {error!r}") from error
     console.print(demo_ingestion.table_of(report))
     return [f"{tenant.name}: {fault}" for fault in report.faults] + killer.faults()
+
+
+def _count(reports: Sequence[demo_tickets.Report], source: SampleSource) -> list[str]:
+    """Ask what every organization's tickets come to, and show it; return what is not as it must be."""
+    try:
+        expected = [report.job.result["new"] for report in reports]
+        expected[1] += len(source.texts)
+        tenants = zip([report.tenant for report in reports], expected, strict=True)
+        found = demo_analytics.count(list(tenants))
+    except (FairwayError, KeyError, TypeError) as error:
+        raise Misconfigured(f"The demo came to a halt: {error!r}") from error
+    console.print(demo_analytics.table_of(found))
+    return [f"{report.tenant.name}: {fault}" for report in found for fault in report.faults]
 
 
 def _arguments() -> argparse.Namespace:
