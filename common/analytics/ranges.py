@@ -1,8 +1,10 @@
 """A range of time cut into what rollups sum up, and the ends that only tickets can tell. Pure."""
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import pairwise
 
 from common.tickets.counting.cells import CELL, CELLS_A_DAY, DAY, SPANS, day_of, start_of_day
 
@@ -46,9 +48,10 @@ class Piece:
 
 @dataclass(frozen=True)
 class Cut:
-    """What a range is made of."""
+    """What a range is made of: its whole *days*, by the blocks to be added or taken away (-1), and what else."""
 
-    blocks: list[Block]
+    days: range
+    blocks: Mapping[Block, int]
     cells: list[CellNo]
     pieces: list[Piece]
 
@@ -58,27 +61,55 @@ def cut(start: datetime, end: datetime) -> Cut:
     cells, pieces = list[CellNo](), list[Piece]()
     first, last = day_of(start + timedelta(days=1) - timedelta(milliseconds=1)), day_of(end)
     if first >= last:
-        ragged = [(start, end)]
-        blocks = []
+        ragged, days = [(start, end)], range(0)
     else:
         ragged = [(start, start_of_day(first)), (start_of_day(last), end)]
-        blocks = list(blocks_of(first, last))
+        days = range(first, last)
     for part_start, part_end in ragged:
         for piece in _cells_of(part_start, part_end):
             if piece.rest:
                 pieces.append(piece)
             else:
                 cells.append(piece.cell)
-    return Cut(blocks, cells, pieces)
+    return Cut(days, blocks_of(days), cells, pieces)
 
 
-def blocks_of(first: int, end: int) -> Iterator[Block]:
-    """Go through the largest blocks that make up the days from *first* to before *end*."""
-    day = first
-    while day < end:
-        span = next(span for span in reversed(SPANS) if day % span == 0 and day + span <= end)
-        yield Block(span, day // span)
+def blocks_of(days: range) -> Mapping[Block, int]:
+    """Return the fewest blocks that make up *days*, with how often each counts: seven are an octet less one."""
+    return min(_added(days), _rounded(days), key=len)
+
+
+def _added(days: range) -> dict[Block, int]:
+    found: dict[Block, int] = {}
+    day = days.start
+    while day < days.stop:
+        span = next(span for span in reversed(SPANS) if day % span == 0 and day + span <= days.stop)
+        found[Block(span, day // span)] = 1
         day += span
+    return found
+
+
+def _rounded(days: range) -> dict[Block, int]:
+    """Move both ends to the nearest ends of larger blocks, again and again; what that is off is put right."""
+    found: Counter[Block] = Counter()
+    start, stop = days.start, days.stop
+    for span, larger in pairwise(SPANS):
+        many = larger // span
+        near_start, near_stop = (start + many // 2) // many, -((many // 2 - stop) // many)
+        for number in range(start, near_start * many):
+            found[Block(span, number)] += 1
+        for number in range(near_start * many, start):
+            found[Block(span, number)] -= 1
+        for number in range(near_stop * many, stop):
+            found[Block(span, number)] += 1
+        for number in range(stop, near_stop * many):
+            found[Block(span, number)] -= 1
+        start, stop = near_start, near_stop
+    for number in range(start, stop):
+        found[Block(SPANS[-1], number)] += 1
+    for number in range(stop, start):
+        found[Block(SPANS[-1], number)] -= 1
+    return {block: times for block, times in found.items() if times}
 
 
 def parts_of(block: Block) -> list[Block]:

@@ -71,9 +71,13 @@ class _Reading:
         self._take_ends(by_rest)
         whole_cells = {*self._cut.cells, *(piece.cell for piece in by_rest)}
         for one in found:
-            self._take_rollup(one, whole_cells if one["span"] == DAY and one["block"] in ragged else None)
+            block = Block(one["span"], one["block"])
+            if times := self._cut.blocks.get(block, 0):
+                self._take_rollup(one, times)
+            if block.span == DAY and block.number in ragged:
+                self._take_rollup(one, 1, whole_cells)
         for part in self._waiting:
-            if CellNo(part["day"], part["cell"]) in whole_cells or self._is_whole(part["day"]):
+            if CellNo(part["day"], part["cell"]) in whole_cells or part["day"] in self._cut.days:
                 self._summed.add({group: part[group] for group in GROUPS if group in part})
         self._summed.totals = self._quarters.totals()
         return self._summed
@@ -130,37 +134,28 @@ class _Reading:
         fields = {"span": 1, "block": 1, "cells": 1}
         return list(self._scope[ROLLUPS].find_all({"$or": clauses}, projection=fields)) if clauses else []
 
-    def _take_rollup(self, rollup: Rollup, cells: set[CellNo] | None) -> None:
-        """Add a rollup, or those *cells* of it."""
+    def _take_rollup(self, rollup: Rollup, times: int, cells: set[CellNo] | None = None) -> None:
+        """Add a rollup, or those *cells* of it, or take it away."""
         for number, groups in rollup["cells"].items():
             if cells is None or CellNo(rollup["block"], int(number)) in cells:
-                self._summed.add(groups)
-                self._descend(rollup, int(number), _crowded(groups, GROUPS))
+                self._summed.add(groups, times)
+                self._descend(rollup, int(number), _crowded(groups, GROUPS), times)
 
-    def _descend(self, rollup: Rollup, number: int, groups: Sequence[str]) -> None:
+    def _descend(self, rollup: Rollup, number: int, groups: Sequence[str], times: int) -> None:
         """Ask what a crowded group sums up: the smaller rollups, and at last the tickets."""
         if not groups:
             return
         if rollup["span"] == DAY:
             start = CellNo(rollup["block"], number).start
-            self._take([(start, start + CELL)], groups=groups)
-            self._forget_waiting(rollup["block"], number, groups)
+            self._take([(start, start + CELL)], times, groups)
+            for part in self._waiting:  # tickets have what no rollup has yet
+                if (part["day"], part["cell"]) == (rollup["block"], number):
+                    self._summed.add({group: part.get(group, {}) for group in groups}, -times)
             return
         for one in self._find(parts_of(Block(rollup["span"], rollup["block"]))):
             for inner, kept in one["cells"].items():
-                self._summed.add({group: kept.get(group, {}) for group in groups})
-                self._descend(one, int(inner), _crowded(kept, groups))
-
-    def _forget_waiting(self, day: int, cell: int, groups: Sequence[str]) -> None:
-        """Leave out of what waits the groups that were taken from the tickets."""
-        for part in self._waiting:
-            if (part["day"], part["cell"]) == (day, cell):
-                for group in groups:
-                    part.pop(group, None)
-
-    def _is_whole(self, day: int) -> bool:
-        blocks = self._cut.blocks
-        return bool(blocks) and blocks[0].number * blocks[0].span <= day < _end_of(blocks[-1])
+                self._summed.add({group: kept.get(group, {}) for group in groups}, times)
+                self._descend(one, int(inner), _crowded(kept, groups), times)
 
 
 class _Quarters:
@@ -220,7 +215,3 @@ def _is_crowded(cell: CellNo, found: Sequence[Rollup]) -> bool:
 
 def _crowded(groups: Groups, names: Iterable[str]) -> list[str]:
     return [name for name in names if groups.get(name, 0) is None]
-
-
-def _end_of(block: Block) -> int:
-    return (block.number + 1) * block.span
