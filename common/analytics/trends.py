@@ -15,6 +15,7 @@ from common.tickets.counting.cells import QUARTER
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _A_DAY = 96
 _AN_HOUR = 4
+_HOURS = [f"T{hour:02}:00:00" for hour in range(24)]
 
 
 def quarter_at(at: datetime) -> int:
@@ -62,10 +63,8 @@ def by_hour(totals: Totals, zone: ZoneInfo) -> list[dict[str, Any]]:
         offset = _same_offset(start, end, zone)
         if offset is not None and totals.first <= start and end <= totals.end:  # nearly all of a year's days
             until = totals.until[start - totals.first : end - totals.first + 1 : _AN_HOUR]
-            found += [
-                {"from": f"{day}T{hour:02}:00:00{offset}", "total": until[hour + 1] - until[hour]}
-                for hour in range(24)
-            ]
+            date_, hours = day.isoformat(), zip(_HOURS, until, until[1:], strict=False)
+            found += [{"from": f"{date_}{hour}{offset}", "total": after - before} for hour, before, after in hours]
             continue
         for label, first, last in _hours(start, end, zone):
             if first < totals.end and last > totals.first:
