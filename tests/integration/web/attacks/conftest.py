@@ -184,14 +184,20 @@ def shared_zip(services: Services, admin: Member, room: str) -> str:
     return str(sent.json["id"])
 
 
+FIXED = {"/v1/analytics/tickets": "?from=2025-01-01T00:00:00Z&to=2034-01-01T00:00:00Z"}
+"""What else would be of the last days, and so another with each look."""
+
+
 def lists(document: Document, who: Member) -> dict[str, bytes]:
-    """Return all that *who* sees in the tenants' lists."""
+    """Return all that *who* sees in the tenants' lists, and counted over years, but for the moment of the look."""
     asked = {
-        path: who("GET", path)
+        path: who("GET", path + FIXED.get(path, ""))
         for method, path, operation in operations(document)
         if method == "GET" and "{" not in path and not operation["tags"][0].startswith(("Operators", "Platform"))
     }
-    return {path: answer.data for path, answer in asked.items() if answer.status_code == 200}
+    found = {path: answer.data for path, answer in asked.items() if answer.status_code == 200}
+    assert FIXED.keys() <= found.keys()
+    return {path: re.sub(rb'"as_of":"[^"]*"', b"", data) for path, data in found.items()}
 
 
 def body_of(document: Document, operation: Mapping[str, Any]) -> Any:
