@@ -7,20 +7,18 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from common.analytics.asked import Asked
+from common.analytics.quarters import Quarters
 from common.analytics.ranges import Block, CellNo, Piece, cut, parts_of
-from common.analytics.trends import Totals, instant_of, quarter_at
+from common.analytics.trends import QUARTER_S, Totals, instant_of, quarter_at, second_of
+from common.analytics.zones import changes
 from common.tenancy.scope import OrgScope
 from common.tickets.collections import LIVE, TICKETS
-from common.tickets.counting.cells import CELL, DAY, GROUPS, OCTET, QUARTERS_A_DAY, Cell
+from common.tickets.counting.cells import CELL, DAY, GROUPS, Cell
 from common.tickets.counting.collections import DELTAS, ROLLUPS
 from common.tickets.counting.facts import FIELDS, count
-from common.tickets.counting.sums import QUARTERS_AN_OCTET, unpacked
 
 FEW = 2_000
 """How many tickets of a quarter hour may lie at either side of a cut before they are counted to choose a side."""
-
-_TICK = timedelta(milliseconds=1)
-"""As fine as MongoDB keeps an instant."""
 
 Groups = Mapping[str, "Mapping[str, int] | None"]
 Span = tuple[datetime, datetime]
@@ -34,7 +32,7 @@ class Summed:
     groups: dict[str, dict[str, int]] = field(
         default_factory=lambda: {group: defaultdict(int) for group in GROUPS}
     )
-    totals: Totals = field(default_factory=lambda: Totals.of(0, []))
+    totals: Totals = field(default_factory=lambda: Totals(0, 0, 0, [0]))
 
     def add(self, groups: Groups, times: int = 1) -> None:
         """Add *groups*, or take them away."""
@@ -61,7 +59,7 @@ class _Reading:
             for part in one["parts"]
             if asked.source_id in {None, part["source_id"]}
         ]
-        self._quarters = _Quarters(scope, asked, self._waiting)
+        self._quarters = Quarters(scope, asked, self._waiting)
 
     def whole(self) -> Summed:
         """Return all of it."""
@@ -79,7 +77,7 @@ class _Reading:
         for part in self._waiting:
             if CellNo(part["day"], part["cell"]) in whole_cells or part["day"] in self._cut.days:
                 self._summed.add({group: part[group] for group in GROUPS if group in part})
-        self._summed.totals = self._quarters.totals()
+        self._summed.totals = self._quarters.totals(self._within())
         return self._summed
 
     # What tickets tell.
@@ -101,6 +99,17 @@ class _Reading:
             known = self._scope[TICKETS].count_documents(self._where(piece.rest), limit=inside + cut_through)
             inside, outside = inside + outside + cut_through - known, known
         return outside < inside + cut_through and not _is_crowded(piece.cell, found)
+
+    def _within(self) -> dict[int, int]:
+        """Count what comes before a change of the zone's clock in the quarter hour that it cuts through."""
+        found: dict[int, int] = {}
+        for at in changes(self._asked.zone, second_of(self._asked.start), second_of(self._asked.end)):
+            quarter, rest = divmod(at, QUARTER_S)
+            if rest and self._quarters.of(quarter):
+                begin = instant_of(quarter)
+                span = max(begin, self._asked.start), begin + timedelta(seconds=rest)
+                found[at] = self._scope[TICKETS].count_documents(self._where([span]))
+        return found
 
     def _take(self, spans: Sequence[Span], times: int = 1, groups: Iterable[str] = GROUPS) -> Counter[int]:
         """Count the tickets of *spans*, or count them no more; return how many are in which quarter hour."""
@@ -156,54 +165,6 @@ class _Reading:
             for inner, kept in one["cells"].items():
                 self._summed.add({group: kept.get(group, {}) for group in groups}, times)
                 self._descend(one, int(inner), _crowded(kept, groups), times)
-
-
-class _Quarters:
-    """The totals by quarter hour of the octets that the range touches."""
-
-    def __init__(self, scope: OrgScope, asked: Asked, waiting: Sequence[Mapping[str, Any]]) -> None:
-        self._first = quarter_at(asked.start)
-        self._end = quarter_at(asked.end - _TICK) + 1
-        octets = range(self._first // QUARTERS_AN_OCTET, (self._end - 1) // QUARTERS_AN_OCTET + 1)
-        self._base = octets[0] * QUARTERS_AN_OCTET
-        self._counts = [0] * (len(octets) * QUARTERS_AN_OCTET)
-        blocks = {"$gte": octets[0], "$lte": octets[-1]}
-        where = {"source_id": asked.source_id, "span": OCTET, "block": blocks, "quarters": {"$exists": True}}
-        for one in scope[ROLLUPS].find_all(where, projection={"block": 1, "quarters": 1}):
-            at = one["block"] * QUARTERS_AN_OCTET - self._base
-            self._counts[at : at + QUARTERS_AN_OCTET] = unpacked(one["quarters"])
-        for part in waiting:
-            at = part["day"] * QUARTERS_A_DAY - self._base
-            for number, n in part["quarters"].items():
-                if 0 <= at + int(number) < len(self._counts):
-                    self._counts[at + int(number)] += n
-
-    def totals(self) -> Totals:
-        """Return them for the range."""
-        return Totals.of(self._first, self._counts[self._first - self._base : self._end - self._base])
-
-    def shares(self, piece: Piece) -> tuple[int, int, int]:
-        """Return how many lie in a piece for sure, in the quarter hours that it cuts through, and in the rest."""
-        start, end = quarter_at(piece.cell.start), quarter_at(piece.cell.start + CELL)
-        first, last = quarter_at(piece.start), quarter_at(piece.end - _TICK) + 1
-        cut_through = sum(self._at(quarter) for quarter in _cut_through(piece))
-        inside = sum(map(self._at, range(first, last))) - cut_through
-        whole = sum(map(self._at, range(start, end)))
-        return inside, cut_through, whole - inside - cut_through
-
-    def settle(self, piece: Piece, counted: Mapping[int, int], *, is_rest: bool = False) -> None:
-        """Set what the quarter hours have that a piece cuts through: what was *counted* there, or all but that."""
-        for quarter in _cut_through(piece):
-            n = counted.get(quarter, 0)
-            self._counts[quarter - self._base] = self._at(quarter) - n if is_rest else n
-
-    def _at(self, quarter: int) -> int:
-        return self._counts[quarter - self._base]
-
-
-def _cut_through(piece: Piece) -> set[int]:
-    edges = {quarter_at(edge): edge for edge in (piece.start, piece.end)}
-    return {quarter for quarter, edge in edges.items() if instant_of(quarter) != edge}
 
 
 def _is_crowded(cell: CellNo, found: Sequence[Rollup]) -> bool:

@@ -1,17 +1,22 @@
 """Rollups against the plain count of all tickets: whatever happened to them, whatever is asked, no difference."""
 
 from collections import Counter
-from datetime import UTC, datetime
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from common.analytics import plain, reading
 from common.analytics.asked import Asked
+from common.ids import OrgId
 from common.services import Services
 from common.tickets.counting import sums
+from common.tickets.counting.collections import ROLLUPS
+from common.tickets.counting.folding import fold_all
 from tests.integration.analytics.lives import Life
 from tests.integration.conftest import make_organization
+from tests.integration.tickets.syncing import Syncing, record
 
 MIDDLES = (
     datetime(2026, 3, 29, tzinfo=UTC),  # clocks go forward in Europe
@@ -56,12 +61,52 @@ def agree(services: Services, *, lives: int, rounds: int, seed: int) -> Counter[
     return tally
 
 
+def tell(tally: Counter[str]) -> None:
+    ranges, values, tickets = (tally[name] for name in ("ranges", "values", "tickets"))
+    print(f"\n{ranges} ranges, {values} values, {tickets} tickets counted; differences 0")
+
+
+def every_group(services: Services) -> Iterator[Any]:
+    """Go through the groups of the cells of all organizations' rollups."""
+    for organization in services.control.organizations.find({}, ["_id"]):
+        for rollup in services.scope(organization["_id"])[ROLLUPS].find():
+            for cell in rollup["cells"].values():
+                yield from cell.values()
+
+
 def test_both_ways_agree(services: Services) -> None:
     tally = agree(services, lives=3, rounds=12, seed=1)
-    print(
-        f"\n{tally['ranges']} ranges, {tally['values']} values, {tally['tickets']} tickets counted; differences 0"
-    )
+    tell(tally)
     assert tally["tickets"] > 1_000
+
+
+@pytest.mark.parametrize(
+    ("tz", "at"),
+    [
+        ("America/St_Johns", datetime(2010, 11, 7, 2, 31, tzinfo=UTC)),  # from 0:01 back into the day before
+        ("America/St_Johns", datetime(2011, 3, 13, 3, 31, tzinfo=UTC)),
+        ("America/Moncton", datetime(2006, 4, 2, 4, 1, tzinfo=UTC)),
+        ("Asia/Gaza", datetime(2011, 3, 31, 22, 1, tzinfo=UTC)),
+        ("Australia/Lord_Howe", datetime(2026, 4, 4, 15, 0, tzinfo=UTC)),  # by half an hour
+        ("Pacific/Apia", datetime(2011, 12, 30, 10, 0, tzinfo=UTC)),  # by a day
+    ],
+)
+def test_both_ways_agree_around_a_change_of_the_clock(
+    services: Services, org_id: OrgId, tz: str, at: datetime
+) -> None:
+    source = Syncing(services.scope(org_id))
+    instants = [at + timedelta(seconds=30 * number) for number in range(-200, 200)]
+    source.page(*(record(str(number), created_at=one) for number, one in enumerate(instants)))
+    life = Life(services, org_id, 1, at)
+
+    for start, end in ((-2, 2), (-0.011, 2), (-2, 0.011), (-0.03, 0.03), (-500, 500)):
+        asked = Asked(at + timedelta(hours=start), at + timedelta(hours=end), tz)
+        found, counted = both(services, life, asked)
+        by_hour = {one["from"]: one["total"] for one in found["hourly_trend"]}
+        assert by_hour == {one["from"]: one["total"] for one in counted["hourly_trend"]}, asked
+        assert found["daily_trend"] == counted["daily_trend"], asked
+        assert sum(by_hour.values()) == found["total"] == counted["total"] > 0
+        fold_all(life.scope)
 
 
 def test_both_ways_agree_where_cells_are_crowded(services: Services, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -69,15 +114,19 @@ def test_both_ways_agree_where_cells_are_crowded(services: Services, monkeypatch
     monkeypatch.setattr(sums, "LOOKED_AT_FROM", 3)
     monkeypatch.setattr(reading, "FEW", 2)
 
-    agree(services, lives=3, rounds=6, seed=50)
+    tally = agree(services, lives=3, rounds=6, seed=50)
+
+    crowded = [one for one in every_group(services) if one is None]
+    assert tally["tickets"] > 500
+    assert len(crowded) > 100
 
 
 @pytest.mark.slow
 def test_both_ways_agree_in_many_lives(services: Services) -> None:
     tally = agree(services, lives=60, rounds=25, seed=1_000)
-    print(
-        f"\n{tally['ranges']} ranges, {tally['values']} values, {tally['tickets']} tickets counted; differences 0"
-    )
+    tell(tally)
+    assert tally["ranges"] == 60 * 25 * 6
+    assert tally["tickets"] > 100_000
 
 
 def test_nothing_of_another_organization_shows(services: Services) -> None:
