@@ -165,6 +165,7 @@ def test_a_run_that_is_cancelled_at_any_boundary_leaves_the_rest_to_the_next(
 @pytest.mark.parametrize("at_write", [1, 3, 6, 8, 14])
 def test_a_cancelled_run_that_is_retried_goes_on(changed: Ingestion, at_write: int) -> None:
     cancelled = go(changed, changed.start("full"), cancelling(at_write))
+    assert cancelled.state == "cancelled"
 
     record = finish(changed, changed.services.submitter.retry(changed.org_id, cancelled.id))
 

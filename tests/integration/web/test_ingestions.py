@@ -57,6 +57,7 @@ def test_a_body_that_is_there_has_to_be_json(admin: Member, body: bytes, media: 
     source = make(admin)
 
     problem_of(admin("POST", f"/v1/sources/{source['id']}/ingestions", data=body, content_type=media), status)
+    assert admin("GET", f"/v1/ingestion-logs?source_id={source['id']}").json["items"] == []
 
 
 def test_a_second_run_is_refused_with_a_link_to_the_first(admin: Member) -> None:
@@ -192,8 +193,11 @@ def test_records_that_were_set_aside_are_listed_in_their_order(admin: Member, se
 def test_a_job_of_another_kind_has_no_records_that_were_set_aside(admin: Member) -> None:
     job_id = admin("POST", "/v1/kinds/jobs.rehearse/jobs", json={"payload": {}}).json["id"]
 
-    for one in (job_id, new_id()):
-        problem_of(admin("GET", f"/v1/ingestion-logs/{one}/refused-records"), 404)
+    refused = [
+        problem_of(admin("GET", f"/v1/ingestion-logs/{one}/refused-records"), 404) for one in (job_id, new_id())
+    ]
+
+    assert refused[0]["detail"] == refused[1]["detail"]
 
 
 def test_another_organizations_runs_are_absent(admin: Member, stranger: Member, services: Services) -> None:
