@@ -9,7 +9,7 @@ from bench.rig import HERE, ROOT
 NAMES = (
     *("accept", "look", "layers", "listing", "streams", "crowd", "drain", "idle", "imports", "promises", "scale"),
     *("memory", "coordination", "lanes", "neighbour", "registry", "sign_in", "files", "classification"),
-    *("ingestion", "waiting_sources", "ticket_listing", "ticket_statistics"),
+    *("ingestion", "waiting_sources", "ticket_listing", "ticket_statistics", "counting"),
 )
 
 

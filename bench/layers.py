@@ -10,14 +10,12 @@ import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import orjson
 
 from bench.rig import rig
 from common import logs
-from common.config import Settings
 from common.services import Services
 
 REQUESTS = 1_500
@@ -51,15 +49,7 @@ def main() -> None:
     """Measure and print."""
     logs.configure(process="bench", as_json=True, level="WARNING")
     with rig() as made:
-        settings = Settings(
-            mongo_url=made.mongo.url,
-            broker_url=made.redis.url(2),
-            redis_url=made.redis.url(3),
-            control_database="bench",
-            data_databases=("bench_data",),
-            data_dir=Path(made.folder) / "data",
-        )
-        services = Services(settings, process="api")
+        services = Services(made.settings(), process="api")
         services.prepare()
         app, ask = prepared(services)
         for number in range(WARM + REQUESTS):

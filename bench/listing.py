@@ -6,12 +6,10 @@ One organization has most of the jobs, one kind and one state are most of them, 
 import itertools
 import random
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 from bench.rig import rig
 from common.caller import Caller
-from common.config import Settings
 from common.ids import OrgId, first_id_at, new_id
 from common.jobs.record import STATES, new_document
 from common.jobs.selection import Selection
@@ -29,16 +27,7 @@ DAYS = 60
 def main() -> None:
     """Fill, ask, and print."""
     with rig() as made:
-        url = made.mongo.url
-        settings = Settings(
-            mongo_url=url,
-            broker_url=made.redis.url(2),
-            redis_url=made.redis.url(3),
-            control_database="bench",
-            data_databases=("bench_data",),
-            data_dir=Path(made.folder) / "data",
-        )
-        services = Services(settings)
+        services = Services(made.settings())
         services.prepare()
         orgs = [OrgId(new_id()) for _ in range(20)]
         fill(services, orgs)

@@ -4,10 +4,8 @@ import random
 import statistics
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 from bench.rig import rig
-from common.config import Settings
 from common.ids import OrgId, new_id
 from common.services import Services
 
@@ -21,15 +19,7 @@ BAR = 2.0
 def main() -> None:
     """Measure and print."""
     with rig() as made:
-        settings = Settings(
-            mongo_url=made.mongo.url,
-            broker_url=made.redis.url(2),
-            redis_url=made.redis.url(3),
-            control_database="bench",
-            data_databases=("bench_data",),
-            data_dir=Path(made.folder) / "data",
-        )
-        services = Services(settings)
+        services = Services(made.settings())
         services.prepare()
         ids = fill(services, MANY)
         services.changes.listen()

@@ -14,7 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import redis
+from pydantic import SecretStr
 
+from common.config import Settings
 from deploy.local.lifeline import die_with_parent
 from deploy.local.servers import Mongo, Redis, free_port
 
@@ -49,6 +51,17 @@ class Rig:
             "FAIRWAY_LOG_LEVEL": "WARNING",
             **more,
         }
+
+    def settings(self) -> Settings:
+        """Return what `environment` says to a child, for services of this process."""
+        return Settings(
+            mongo_url=SecretStr(self.mongo.url),
+            broker_url=SecretStr(self.redis.url(2)),
+            redis_url=SecretStr(self.redis.url(3)),
+            control_database="bench",
+            data_databases=("bench_data",),
+            data_dir=self.folder / "data",
+        )
 
     def empty(self) -> None:
         """Forget what earlier rounds left in Redis."""

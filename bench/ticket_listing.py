@@ -10,11 +10,9 @@ import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import accumulate
-from pathlib import Path
 from typing import Any
 
 from bench.rig import rig
-from common.config import Settings
 from common.errors import Unavailable
 from common.ids import OrgId, new_id
 from common.services import Services
@@ -35,15 +33,7 @@ SOURCES = {"large": 80, "twentieth": 5, "other": 14.9, "rare": 0.1}
 def main() -> int:
     """Fill, ask, and print."""
     with rig() as made:
-        settings = Settings(
-            mongo_url=made.mongo.url,
-            broker_url=made.redis.url(2),
-            redis_url=made.redis.url(3),
-            control_database="bench",
-            data_databases=("bench_data",),
-            data_dir=Path(made.folder) / "data",
-        )
-        services = Services(settings)
+        services = Services(made.settings())
         services.prepare()
         orgs = [make_organization(services) for _ in range(5)]
         database = services.control._client["bench_data"]  # noqa: SLF001 (a bench explains what the scope asks)

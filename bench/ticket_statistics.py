@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import accumulate, islice
-from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -20,7 +19,6 @@ from bench.ticket_listing import make_organization
 from common.analytics import plain
 from common.analytics.asked import Asked
 from common.analytics.ranges import cut
-from common.config import Settings
 from common.ids import OrgId, new_id
 from common.services import Services
 from common.tenancy.scope import OrgScope
@@ -43,15 +41,7 @@ QUESTIONS, PLAIN_QUESTIONS = 60, 5
 def main() -> int:
     """Fill, ask, and print."""
     with rig() as made:
-        settings = Settings(
-            mongo_url=made.mongo.url,
-            broker_url=made.redis.url(2),
-            redis_url=made.redis.url(3),
-            control_database="bench",
-            data_databases=("bench_data",),
-            data_dir=Path(made.folder) / "data",
-        )
-        services = Services(settings)
+        services = Services(made.settings())
         services.prepare()
         large, small, *others = (make_organization(services) for _ in range(2 + OTHERS))
         for org_id, count in ((large, LARGE), (small, SMALL), *((one, LARGE // 20) for one in others)):
