@@ -96,20 +96,18 @@ def _rounded(days: range) -> dict[Block, int]:
     for span, larger in pairwise(SPANS):
         many = larger // span
         near_start, near_stop = (start + many // 2) // many, -((many // 2 - stop) // many)
-        for number in range(start, near_start * many):
-            found[Block(span, number)] += 1
-        for number in range(near_start * many, start):
-            found[Block(span, number)] -= 1
-        for number in range(near_stop * many, stop):
-            found[Block(span, number)] += 1
-        for number in range(stop, near_stop * many):
-            found[Block(span, number)] -= 1
+        _count(found, span, start, near_start * many)
+        _count(found, span, near_stop * many, stop)
         start, stop = near_start, near_stop
-    for number in range(start, stop):
-        found[Block(SPANS[-1], number)] += 1
-    for number in range(stop, start):
-        found[Block(SPANS[-1], number)] -= 1
+    _count(found, SPANS[-1], start, stop)
     return {block: times for block, times in found.items() if times}
+
+
+def _count(found: Counter[Block], span: int, start: int, stop: int) -> None:
+    """Add the blocks from *start* to before *stop*; where they stand the other way round, take them away."""
+    times = 1 if start <= stop else -1
+    for number in range(min(start, stop), max(start, stop)):
+        found[Block(span, number)] += times
 
 
 def parts_of(block: Block) -> list[Block]:

@@ -66,7 +66,7 @@ def table_of(reports: Sequence[Report]) -> Table:
         table.add_column(heading, justify="left" if is_text else "right", no_wrap=True)
     for report in reports:
         found = report.statistics
-        words = ", ".join(one["keyword"] for one in found.top_keywords[:2])
+        words = ", ".join(one["keyword"] for one in found.top_keywords[:1])
         table.add_row(
             report.tenant.name,
             str(found.total),
