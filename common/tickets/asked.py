@@ -5,11 +5,9 @@ from typing import Any
 
 from common.errors import Fault, Invalid
 from common.tickets.attributes import ATTRIBUTES_MAX, NAME_MAX_CHARS, escape
-from common.tickets.classifying.classifier import VERSION, classify
-from common.tickets.classifying.keywords import keywords
 from common.tickets.fields import RULES, Unfit, attribute
 from common.tickets.history import differences
-from common.tickets.revising import COMPUTED
+from common.tickets.revising import COMPUTED, computed_of
 
 Fields = Mapping[str, Any]
 _READ_BY_THE_CLASSIFIER = frozenset({"subject", "message"})
@@ -41,7 +39,7 @@ def made_of(fields: Fields) -> dict[str, Any]:
     kept = {name: value for name, value in fields.get("attributes", {}).items() if value is not None}
     return {
         "attributes": _bounded(kept),
-        **_computed(fields.get("subject"), fields["message"], by_hand),
+        **computed_of({"subject": None, **fields}, by_hand),
         **by_hand,
         "overridden": sorted(by_hand),
     }
@@ -62,8 +60,7 @@ def changed(was: Fields, fields: Fields) -> dict[str, Any]:
     after |= {**by_hand, "overridden": overridden}
     texts = {name: value for name, value in after.items() if name in _READ_BY_THE_CLASSIFIER}
     if given_back & set(was["overridden"]) or differences(was, texts):
-        whole = {**was, **texts}
-        after |= _computed(whole["subject"], whole["message"], overridden)
+        after |= computed_of({**was, **texts}, overridden)
     return after if differences(was, after) else {}
 
 
@@ -96,9 +93,3 @@ def _bounded(attributes: dict[str, Any]) -> dict[str, Any]:
         fault = Fault(f"would be {len(attributes)}", "/attributes")
         raise Invalid(f"A ticket has at most {ATTRIBUTES_MAX} attributes.", [fault])
     return attributes
-
-
-def _computed(subject: str | None, message: str, overridden: Iterable[str]) -> dict[str, Any]:
-    classes = classify(subject, message)
-    kept = {name: getattr(classes, name) for name in COMPUTED if name not in overridden}
-    return {**kept, "keywords": keywords(subject, message), "classifier": VERSION}

@@ -1,6 +1,6 @@
 """A record against the ticket that is stored: what is set, what is computed again, what history keeps. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal
@@ -39,7 +39,7 @@ class Revision:
 def first(row: Ticket, *, source_id: str, now: datetime, stone: Tombstone | None = None) -> dict[str, Any]:
     """Return the document of a record that no ticket has yet; with a *stone* it is that ticket again."""
     made = document(row, source_id=source_id, now=now)
-    made |= _computed(made, COMPUTED)
+    made |= computed_of(made)
     if stone is not None:
         made |= {"_id": stone.ticket_id, "revision": stone.revision + 1}
     return made
@@ -101,11 +101,11 @@ def _is_deleted_by_source(stored: Stored) -> bool:
 def _computed_again(stored: Stored, row: Ticket, changes: Mapping[str, Any]) -> dict[str, Any]:
     if not {"subject", "message"} & changes.keys() and stored.get("classifier") == VERSION:
         return {}
-    overridden = stored.get("overridden") or ()
-    return _computed({**stored, **row.fields}, [name for name in COMPUTED if name not in overridden])
+    return computed_of({**stored, **row.fields}, stored.get("overridden") or ())
 
 
-def _computed(ticket: Mapping[str, Any], names: Any) -> dict[str, Any]:
+def computed_of(ticket: Mapping[str, Any], overridden: Collection[str] = ()) -> dict[str, Any]:
+    """Return what the words of *ticket* give: its classes but for those *overridden*, by which rules; keywords."""
     classes = classify(ticket["subject"], ticket["message"])
-    kept = {name: getattr(classes, name) for name in names}
+    kept = {name: getattr(classes, name) for name in COMPUTED if name not in overridden}
     return {**kept, "keywords": keywords(ticket["subject"], ticket["message"]), "classifier": VERSION}
