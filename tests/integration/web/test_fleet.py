@@ -17,15 +17,16 @@ from tests.integration.web.test_operations import operate  # noqa: F401 (a fixtu
 from web.contract.limits import policies_of
 
 HERE = "/v1/operations"
+ABSENT = "01920f3c-8a4e-7b2f-8c1d-1a2b3c4d5e6f"
 LISTS = ("queues", "queues/tickets/organizations", "workers", "jobs", "organizations", "tiers", "pauses")
 CHANGES = (
     ("POST", "queues/tickets/pause", None),
     ("POST", "queues/tickets/resume", None),
-    ("POST", f"jobs/{new_id()}/retry", None),
-    ("POST", f"jobs/{new_id()}/cancel", None),
+    ("POST", f"jobs/{ABSENT}/retry", None),
+    ("POST", f"jobs/{ABSENT}/cancel", None),
     ("POST", "jobs/retry", {"filter": {}}),
     ("POST", "jobs/cancel", {"filter": {}}),
-    ("PATCH", f"organizations/{new_id()}", {"tier": "standard"}),
+    ("PATCH", f"organizations/{ABSENT}", {"tier": "standard"}),
     ("PATCH", "tiers/free", {"running": 3}),
 )
 
@@ -146,7 +147,7 @@ def test_a_pause_outlives_redis(operator: Member, admin: Member, services: Servi
 
 
 @pytest.mark.parametrize(
-    "path", ["queues/nothing", "kinds/no.kind", f"organizations/{new_id()}", "organizations/%00"]
+    "path", ["queues/nothing", "kinds/no.kind", f"organizations/{ABSENT}", "organizations/%00"]
 )
 @pytest.mark.parametrize("verb", ["pause", "resume"])
 def test_what_is_not_there_is_not_paused(operator: Member, services: Services, path: str, verb: str) -> None:
