@@ -36,6 +36,7 @@ EventType = Literal[
     "OrganizationExported",
     "StorageWarning",
     "StorageFull",
+    "UsageWarning",
     "CapacityWarning",
     "CapacityReached",
 ]

@@ -11,6 +11,8 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from common.analytics.statistics import Statistics
+from common.analytics.usage import Usage
+from common.analytics.usage_warnings import UsageWarnings
 from common.audit import AUDIT_INDEXES, Audit
 from common.caller import Caller
 from common.clock import Clock, SystemClock
@@ -41,6 +43,9 @@ from common.jobs.store import JOBS_INDEXES, JobStore
 from common.jobs.submit import Submitter
 from common.jobs.sweep import Sweep
 from common.keys import SecretKeys
+from common.metering.kept import USAGE_INDEXES
+from common.metering.meter import Meter
+from common.metering.mover import Mover
 from common.organizations.api_keys import ApiKeys
 from common.organizations.archives import Archives
 from common.organizations.life import Life
@@ -97,6 +102,7 @@ class Services:
             "audit": AUDIT_INDEXES,
             "events": EVENTS_INDEXES,
             "changes": CHANGES_INDEXES,
+            **USAGE_INDEXES,
         }
         self.control = ControlPlane(self._mongo, settings.control_database, indexes)
         self.streams = connect_redis(settings.redis_url.get_secret_value())
@@ -110,6 +116,7 @@ class Services:
         self.breaker = CircuitBreaker(self.shared, memory=self.memory)
         self.limit_states = LimitStates(self.shared)
         self.audit = Audit(self.control, self.clock)
+        self.meter = Meter(self.shared, self.clock)
         self.tiers = Tiers(self.control, self.clock)
         self.lanes = Lanes(self.broker, tier_of=self._tier_of)
         self.steering = Steering(self.control, self.registry, self.tiers, self.lanes, self.clock)
@@ -120,7 +127,9 @@ class Services:
         self.jobs = JobStore(
             self.control, self.clock, lease_s=settings.lease_s, woken=self.lanes.admit_all_soon, live=self.live
         )
-        self.submitter = Submitter(self.control, self.jobs, self.lanes, self.backlog, self.clock)
+        self.submitter = Submitter(
+            self.control, self.jobs, self.lanes, self.backlog, self.clock, accepted=self._note_accepted
+        )
         self.blobs: BlobStore = open_store(
             settings.storage_url.get_secret_value() if settings.storage_url else None,
             default=settings.data_dir / "blobs",
@@ -219,12 +228,33 @@ class Services:
     def tickets(self) -> TicketsByHand:
         """Return what makes and changes tickets by hand."""
         kept_for = timedelta(days=self.settings.deleted_tickets_kept_days)
-        return TicketsByHand(self.control, self.scope, self.clock, kept_for=kept_for)
+        return TicketsByHand(self.control, self.scope, self.clock, kept_for=kept_for, written=self._note_row)
 
     @functools.cached_property
     def statistics(self) -> Statistics:
         """Return what tickets come to."""
         return Statistics(self.scope, self.clock)
+
+    @functools.cached_property
+    def usage(self) -> Usage:
+        """Return what organizations use of what their tiers give."""
+        return Usage(
+            self.control,
+            self.lanes,
+            self.clock,
+            allowance_of=self.steering.allowance_of,
+            storage_of=self.storage.look,
+        )
+
+    @functools.cached_property
+    def usage_warnings(self) -> UsageWarnings:
+        """Return what tells them when that is nearly used up."""
+        return UsageWarnings(self.control, self.lanes, self.clock, allowance_of=self.steering.allowance_of)
+
+    @functools.cached_property
+    def mover(self) -> Mover:
+        """Return what moves what all processes counted to where it is kept."""
+        return Mover(self.control, self.shared, self.clock)
 
     @functools.cached_property
     def sources(self) -> Sources:
@@ -283,6 +313,12 @@ class Services:
         """Return the rate limiter of one purpose; make it once, and keep it."""
         return RateLimiter(self.shared, purpose, memory=self.memory)
 
+    def _note_accepted(self, org_id: OrgId, count: int) -> None:
+        self.meter.add(org_id, "jobs", count)
+
+    def _note_row(self, org_id: OrgId) -> None:
+        self.meter.add(org_id, "rows")
+
     def _tier_of(self, org_id: OrgId) -> str:
         return self.steering.tier_of(org_id)
 
@@ -308,6 +344,7 @@ class Services:
             self.broker,
             self.clock,
             steering=self.steering,
+            meter=self.meter,
             still_leading=still_leading,
         )
 
@@ -350,6 +387,7 @@ class Services:
 
     def close(self) -> None:
         """Say what is left to say, and close the clients."""
+        self.meter.close()
         self.live.close()
         self.changes.stop()
         self.figures.stop()

@@ -9,7 +9,7 @@ from flask.json.provider import JSONProvider
 
 import web
 from common.services import Services
-from web.contract import cors, limits, openapi, places, problems, replies, request_ids
+from web.contract import cors, limits, metering, openapi, places, problems, replies, request_ids
 
 
 class OrjsonProvider(JSONProvider):
@@ -39,6 +39,7 @@ def create_app(services: Services) -> Flask:
     places.register(app, services.settings)
     cors.register(app, services.settings)
     limits.register(app, services.settings)
+    metering.register(app)
     app.before_request(_refuse_what_we_can_not_answer)
     api = openapi.document(app)
     problems.register(app)  # after flask-smorest, whose own errors are no problem documents

@@ -1,5 +1,6 @@
 """The API's server: `python -m web.server`. Granian, with as many processes and threads as the settings say."""
 
+import atexit
 import sys
 
 from flask import Flask
@@ -30,6 +31,8 @@ def application() -> Flask:
     services = Services(settings, process="api")
     services.figures.start()
     services.changes.listen()
+    services.meter.start()
+    atexit.register(services.meter.close)
     return create_app(services)
 
 

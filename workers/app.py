@@ -87,6 +87,7 @@ def start_parent(**_: Any) -> None:
     _parent = Parent(services, _slots, queue=_post.queue, worker=_post.worker, size=_post.size)
     _parent.start()
     services.figures.start()
+    services.meter.start()
     metrics.serve(settings.metrics_host, settings.metrics_port)
 
 
@@ -122,7 +123,8 @@ def set_up_child(**_: Any) -> None:
     services = Services(current(), process=f"worker:{_post.queue}:child")
     services.figures.start()
     events = JobEvents(app, _post.worker, services.broker)
-    clerk = Clerk(services.jobs, services.lanes, events, services.clock, holding.remove)
+    services.meter.start()
+    clerk = Clerk(services.jobs, services.lanes, events, services.clock, holding.remove, meter=services.meter)
     clerk.start()
 
     def is_closing() -> bool:

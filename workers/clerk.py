@@ -20,6 +20,7 @@ from common.jobs.leases import Claimed
 from common.jobs.problems import problem
 from common.jobs.store import JobStore
 from common.logs import get_logger
+from common.metering.meter import Meter
 from common.metrics import ENDED, REFUSED_WRITES, RUN_SECONDS
 from workers.events import JobEvents
 from workers.ride import Ride
@@ -45,7 +46,7 @@ class Ended:
 class Clerk:
     """Writes the ends of one child's jobs; at most `GROUP_MAX` wait while others are being written.
 
-    *written* is told whose leases are no longer held.
+    *written* is told whose leases are no longer held; *meter* counts what the jobs used.
     """
 
     def __init__(
@@ -55,12 +56,15 @@ class Clerk:
         events: JobEvents,
         clock: Clock,
         written: Callable[[Sequence[Claimed]], None],
+        *,
+        meter: Meter | None = None,
     ) -> None:
         self._store = store
         self._lanes = lanes
         self._events = events
         self._clock = clock
         self._written = written
+        self._meter = meter
         self._lock = threading.Condition()
         self._ride: Ride | None = None
         self._inbox: deque[Ended] = deque()
@@ -250,6 +254,7 @@ class Clerk:
 
     def _account(self, ended: Ended, *, written: bool) -> None:
         claimed, outcome = ended.claimed, ended.outcome
+        self._count(ended, written=written)
         if not written:
             REFUSED_WRITES.labels("finish").inc()
             log.warning("job.end_refused", kind=claimed.kind, job_id=claimed.job_id, ending=outcome.ending)
@@ -266,6 +271,18 @@ class Clerk:
             attempt=claimed.attempt + outcome.charged,
             took_s=round(ended.took_s, 4),
         )
+
+    def _count(self, ended: Ended, *, written: bool) -> None:
+        """Count for the organization what the run used, also in vain, and how the job ended."""
+        if self._meter is None:
+            return
+        org_id, ending = ended.claimed.org_id, ended.outcome.ending
+        if ran_us := round(ended.took_s * 1_000_000):
+            self._meter.add(org_id, "run_us", ran_us)
+        if written and ending in {"succeeded", "failed"}:
+            self._meter.add(org_id, "ended")
+        if written and ending == "failed":
+            self._meter.add(org_id, "failed")
 
 
 def _used(ended: Ended) -> Used:

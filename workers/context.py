@@ -102,10 +102,12 @@ class Context:
         done: int | None = None,
         total: int | None = None,
         stage: str | None = None,
+        rows: int = 0,
     ) -> T:
         """Make *work*'s writes, and store *checkpoint*, in one transaction behind the fence.
 
-        A checkpoint that depends on what *work* returns is given as a function of that.
+        A checkpoint that depends on what *work* returns is given as a function of that. *rows* is how many tickets
+        it writes, which the organization's usage counts.
         *work* may be run again by a transient conflict, so it changes nothing but through its scope.
         Raises `LeaseLost`, or `LockLost` for the lock that it is done *under*, with nothing written; or, after the
         commit, whatever `progress` raises.
@@ -125,6 +127,8 @@ class Context:
 
         result = self._scope.transaction(fenced)
         self._advanced = self._advanced or checkpoint is not None
+        if rows:
+            self.services.meter.add(self.org_id, "rows", rows)
         if done is not None:
             self.progress(done, total, stage)
         else:

@@ -183,7 +183,11 @@ class Parent:
         if charged:
             shown = problem_of_loss(lease["kind"], lease["losses"] + 1, self._services.clock.now())
             LOSSES.labels(lease["kind"]).inc()
-            given_back = self._services.jobs.charge_loss(held, problem=shown, expired_only=False) and shown is None
+            is_charged = self._services.jobs.charge_loss(held, problem=shown, expired_only=False)
+            given_back = is_charged and shown is None
+            if is_charged and shown is not None:
+                self._services.meter.add(held.org_id, "ended")
+                self._services.meter.add(held.org_id, "failed")
         else:
             given_back = self._services.jobs.give_back(held)
         if given_back:

@@ -14,6 +14,7 @@ from common.errors import Misconfigured, Unavailable
 from common.jobs.sweep import Leadership
 from common.services import Services
 from workers.cleaning import Cleaning
+from workers.moving import Moving
 from workers.scheduling import Scheduling
 
 LEAD_LASTS_SWEEPS = 3
@@ -26,7 +27,7 @@ def sweep_until(stopped: threading.Event, services: Services) -> None:
     sweep_s = services.settings.sweep_s
     leadership = Leadership(services.control, ttl_s=LEAD_LASTS_SWEEPS * sweep_s)
     sweep = services.sweep(still_leading=leadership.hold)
-    beside = (Cleaning(services, stopped), Scheduling(services, stopped))
+    beside = (Cleaning(services, stopped), Scheduling(services, stopped), Moving(services, stopped))
     for one in beside:
         one.start()
     led, wait_s, publishes_at = False, 0.0, 0.0
@@ -65,6 +66,7 @@ def main(settings: Settings) -> None:
     services.prepare()
     metrics.serve(settings.metrics_host, settings.metrics_port)
     services.figures.start()
+    services.meter.start()
     log.info("sweeper.ready", every_s=settings.sweep_s)
     sweep_until(stopped, services)
     services.close()

@@ -9,6 +9,7 @@ from common.events import EventType
 from common.files import quota
 from common.files.quota import Level, Use
 from common.ids import OrgId
+from common.metering import kept
 from common.tenancy.control import ControlPlane
 from common.tenancy.scope import OrgScope
 
@@ -53,11 +54,12 @@ class Storage:
         return self._limit_of(org_id)
 
     def tell(self, org_id: OrgId) -> Standing:
-        """Return the same; where the level is another one than before, an event of the organization says so.
+        """Return the same, and keep it for operators; where the level is another one, an event says so.
 
         Who notes the new level first says it, so a process that dies between the two leaves it unsaid.
         """
         found = self.look(org_id)
+        kept.note_storage(self._control, org_id, found.use.used_bytes, self._clock.now())
         was, now = found.use.told, found.level
         if was != now and quota.tell(self._scope_of(org_id), was, now) and now in _EVENTS:
             used = {"used_bytes": found.use.used_bytes, "limit_bytes": found.limit_bytes}

@@ -33,16 +33,24 @@ Also = Callable[[ClientSession], None]
 
 
 class Submitter:
-    """Accepts jobs for one process."""
+    """Accepts jobs for one process; *accepted* is told whose, and how many."""
 
     def __init__(
-        self, control: ControlPlane, store: JobStore, lanes: Lanes, backlog: Backlog, clock: Clock
+        self,
+        control: ControlPlane,
+        store: JobStore,
+        lanes: Lanes,
+        backlog: Backlog,
+        clock: Clock,
+        *,
+        accepted: Callable[[OrgId, int], None] = lambda _org_id, _count: None,
     ) -> None:
         self._control = control
         self._store = store
         self._lanes = lanes
         self._backlog = backlog
         self._clock = clock
+        self._accepted = accepted
         self._committer = Committer(control.jobs, self._admit)
 
     def submit(
@@ -84,6 +92,7 @@ class Submitter:
             self._insert_with(document, once, also)
             self._admit([document])
         accepted(job.name).inc()
+        self._accepted(document["org_id"], 1)
         return read_document(document)
 
     def retry(self, org_id: OrgId, job_id: str, *, once: Once | None = None) -> JobRecord:
@@ -155,6 +164,7 @@ class Submitter:
             self._admit(documents)
             for job in jobs:
                 accepted(job.name).inc()
+            self._accepted(claimed.org_id, len(documents))
 
     def _insert_with(self, document: Mapping[str, Any], once: Once | None, also: Also | None) -> None:
         record = read_document(document)

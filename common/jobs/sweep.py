@@ -34,6 +34,7 @@ from common.jobs.record import entry_of
 from common.jobs.steering import Steering
 from common.jobs.store import JobStore
 from common.logs import get_logger
+from common.metering.meter import Meter
 from common.metrics import BORROWED, LOSSES, OLDEST_SECONDS, SLOTS, SWALLOWED, SWEEP_LAG, SWEPT, WAITING
 from common.tenancy.control import ControlPlane
 
@@ -93,6 +94,7 @@ class Sweep:
         clock: Clock,
         *,
         steering: Steering,
+        meter: Meter,
         still_leading: Callable[[], bool] = lambda: True,
     ) -> None:
         self._control = control
@@ -102,6 +104,7 @@ class Sweep:
         self._broker = broker
         self._clock = clock
         self._steering = steering
+        self._meter = meter
         self._still_leading = still_leading
         self._rebuilding: Rebuild | None = None
         self._tiers_at = 0
@@ -166,6 +169,8 @@ class Sweep:
                     again = replace(one.entry, alone=True)
                     self._lanes.back_soon(again.queue, [again])
                 else:
+                    self._meter.add(one.held.org_id, "ended")
+                    self._meter.add(one.held.org_id, "failed")
                     self._lanes.release_soon(one.entry.queue, [(one.entry.member, UNMEASURED)])
             if len(page) < PAGE:
                 break

@@ -5,10 +5,10 @@ from typing import Literal, NamedTuple, get_args
 
 from common.ids import OrgId
 
-Figure = Literal["requests", "refused", "jobs", "ended", "failed", "run_ms", "rows"]
-"""*requests* that came with credentials that hold, *refused* those of them that were answered 429; *jobs* that were
-accepted, *ended* those of which nothing more comes, *failed* those of these that failed; *run_ms* of handlers,
-*rows* of tickets that were written."""
+Figure = Literal["requests", "refused", "jobs", "ended", "failed", "run_us", "rows"]
+"""*requests* that came with credentials that hold, *refused* those of them that were answered 429; *jobs* that
+were accepted, *ended* those that ran to their end, *failed* those of these that failed; *run_us*, the microseconds
+that handlers ran; *rows* of tickets that were written."""
 
 FIGURES: tuple[Figure, ...] = get_args(Figure)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -31,7 +31,7 @@ class Metered(NamedTuple):
     @classmethod
     def parse(cls, field: str) -> "Metered":
         """Read what `field` wrote. Raises `ValueError`."""
-        org_id, hour, figure = field.split(" ")
+        org_id, hour, figure = field.rsplit(" ", 2)
         for known in FIGURES:
             if figure == known and 0 <= int(hour) < _HOURS_MAX:
                 return cls(OrgId(org_id), int(hour), known)
@@ -41,6 +41,11 @@ class Metered(NamedTuple):
     def day(self) -> datetime:
         """Return the beginning of its day, in UTC."""
         return EPOCH + self.hour // 24 * DAY
+
+
+def day_of(instant: datetime) -> datetime:
+    """Return the beginning of the day of *instant*, in UTC."""
+    return EPOCH + (instant - EPOCH) // DAY * DAY
 
 
 def hour_of(instant: datetime) -> int:

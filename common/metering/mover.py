@@ -7,7 +7,8 @@ forgotten, a Redis that came back as it was a second ago) is known by it, and fo
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import redis
@@ -20,13 +21,22 @@ from common.coordination.scripts import Script
 from common.ids import OrgId
 from common.logs import get_logger
 from common.metering.figures import MOST, Metered
-from common.metering.kept import id_of
+from common.metering.kept import MOVED, id_of
 from common.metering.meter import BUCKETS, counting
 from common.metrics import SWALLOWED
 from common.tenancy.control import ControlPlane
 
-_STATE = "usage"
+Sums = Mapping[Metered, int]
 log = get_logger()
+
+
+@dataclass(frozen=True)
+class _Batch:
+    """What a bucket held; it *is_fresh* if nobody tried to move it before."""
+
+    id: str
+    sums: Sums
+    is_fresh: bool
 
 
 class Mover:
@@ -38,13 +48,78 @@ class Mover:
         self._clock = clock
 
     def once(self) -> set[OrgId]:
-        """Move all that is there; return whose it was. Raises `Unavailable` or `PyMongoError`, and may go on then."""
+        """Move all that is there; return whose it was.
+
+        Raises `Unavailable` without Redis and `PyMongoError` without MongoDB; the next call goes on there.
+        """
         begun_at = self._clock.now()
         moved = set[OrgId]()
         for bucket in range(BUCKETS):
-            while sums := self._take(bucket):
-                moved |= self._move(bucket, sums)
-                if self._counted_after(sums, begun_at.timestamp()):
-                    break
-        self._control.platform_state.update_one({"_id": _STATE}, {"$max": {"moved_at": begun_at}}, upsert=True)
+            for batch in self._batches(bucket):
+                self._write(bucket, batch)
+                self._forget(bucket, batch)
+                moved |= {metered.org_id for metered in batch.sums}
+        self._control.platform_state.update_one(MOVED, {"$max": {"moved_at": begun_at}}, upsert=True)
         return moved
+
+    def _batches(self, bucket: int) -> Iterator[_Batch]:
+        """Go through what an earlier call left in a bucket, if it did, and what was counted since."""
+        while (batch := self._take(bucket)) is not None:
+            yield batch
+            if batch.is_fresh:
+                return
+
+    def _take(self, bucket: int) -> _Batch | None:
+        is_fresh, flat = self._script(_keys(bucket), "take")
+        found = {flat[at].decode("utf-8", "replace"): flat[at + 1] for at in range(0, len(flat), 2)}
+        return _Batch(found.pop("id", b"").decode(), _sums(found), bool(is_fresh)) if flat else None
+
+    def _write(self, bucket: int, batch: _Batch) -> None:
+        """Add a batch to what is kept, unless it was."""
+        updates = _updates(batch.sums)
+        noted = {"_id": f"{bucket} {batch.id}", "at": self._clock.now()}
+
+        def work(session: ClientSession) -> None:
+            self._control.usage_batches.insert_one(noted, session=session)
+            if updates:
+                self._control.usage.bulk_write(updates, ordered=False, session=session)
+
+        try:
+            self._control.transaction(work)
+        except DuplicateKeyError:
+            log.warning("usage.moved_before", bucket=bucket, sums=len(batch.sums))
+
+    def _forget(self, bucket: int, batch: _Batch) -> None:
+        self._script(_keys(bucket), "forget", batch.id)
+
+
+def _keys(bucket: int) -> tuple[str, str]:
+    return counting(bucket), f"fairway:usage:moving:{bucket}"
+
+
+def _sums(found: Mapping[str, bytes]) -> Sums:
+    """Read what is ours of a bucket; what anybody else put there is left out."""
+    sums = {}
+    for field, value in found.items():
+        try:
+            sums[Metered.parse(field)] = min(MOST, max(0, int(value)))
+        except ValueError:
+            SWALLOWED.labels("usage.fields").inc()
+    return sums
+
+
+def _updates(sums: Sums) -> list[UpdateOne]:
+    """Return what adds *sums* to the documents of their days."""
+    documents: dict[tuple[OrgId, Any], dict[str, int]] = defaultdict(lambda: defaultdict(int))
+    for metered, amount in sums.items():
+        increments = documents[metered.org_id, metered.day]
+        increments[metered.figure] += amount
+        increments[f"hours.{metered.hour % 24}.{metered.figure}"] += amount
+    return [
+        UpdateOne(
+            {"_id": id_of(org_id, day)},
+            {"$inc": dict(increments), "$setOnInsert": {"org_id": org_id, "day": day}},
+            upsert=True,
+        )
+        for (org_id, day), increments in documents.items()
+    ]

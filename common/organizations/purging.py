@@ -14,7 +14,10 @@ from common.tenancy.control import ControlPlane
 from common.tenancy.registry import key_of
 
 BATCH = 1_000
-CONTROL_COLLECTIONS = ("sessions", "api_keys", "users", "events", "archives", "jobs")
+CONTROL_COLLECTIONS = (
+    *("sessions", "api_keys", "users", "events", "archives", "jobs"),
+    *("usage", "usage_storage", "usage_warnings"),
+)
 """What the control plane has of an organization, in the order in which it goes."""
 
 _Transact = Callable[[Callable[[ControlPlane, ClientSession], bool]], bool]

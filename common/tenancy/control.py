@@ -82,6 +82,10 @@ class ControlPlane:
         self.leases: Collection[Any] = self._database["leases"]
         self.signing_keys: Collection[Any] = self._database["signing_keys"]
         self.platform_state: Collection[Any] = self._database["platform_state"]
+        self.usage: Collection[Any] = self._database["usage"]
+        self.usage_batches: Collection[Any] = self._database["usage_batches"]
+        self.usage_storage: Collection[Any] = self._database["usage_storage"]
+        self.usage_warnings: Collection[Any] = self._database["usage_warnings"]
 
     def transaction(self, work: Callable[[ClientSession], T]) -> T:
         """Run *work* in one transaction; a transient conflict runs it again, for at most 20 seconds."""

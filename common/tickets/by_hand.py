@@ -35,7 +35,10 @@ T = TypeVar("T")
 
 
 class TicketsByHand:
-    """The tickets of all organizations, each asked for with its organization, as MongoDB keeps them."""
+    """The tickets of all organizations, each asked for with its organization, as MongoDB keeps them.
+
+    *written* is told whose ticket was made or changed.
+    """
 
     def __init__(
         self,
@@ -44,11 +47,13 @@ class TicketsByHand:
         clock: Clock,
         *,
         kept_for: timedelta,
+        written: Callable[[OrgId], None] = lambda _: None,
     ) -> None:
         self._control = control
         self._scope_of = scope_of
         self._clock = clock
         self._kept_for = kept_for
+        self._written = written
 
     def create(self, who: Caller, fields: Mapping[str, Any], *, once: Once | None = None) -> Stored:
         """Make a ticket of *fields*, which `read_fields` gave. Raises `Conflict` for an external id that is taken.
@@ -59,7 +64,7 @@ class TicketsByHand:
         scope = self._scope_of(who.org_id)
         made = _new(fields, new_id(), self._clock.now())
         if once is None:
-            _insert(scope, made)
+            self._insert(scope, made)
             return made
 
         # Keys are kept in the control plane and tickets in their organization's database, and no transaction spans
@@ -71,9 +76,12 @@ class TicketsByHand:
         try:
             do_once(self._control.idempotency, once, self._clock.now, effect, self._control.transaction)
         except AlreadyAnswered as replay:
-            _insert_unless_made(scope, _as_answered(fields, replay.answer.body))
+            again = _as_answered(fields, replay.answer.body)
+            # One that was deleted since stays so.
+            if scope[TOMBSTONES].find_one({"_id": again["_id"]}) is None:
+                self._insert(scope, again)
             raise
-        _insert(scope, made)
+        self._insert(scope, made)
         return made
 
     def get(self, org_id: OrgId, ticket_id: str) -> Stored:
@@ -99,17 +107,17 @@ class TicketsByHand:
         """
         at = self._clock.now()
 
-        def work(scope: OrgScope) -> Stored:
+        def work(scope: OrgScope) -> tuple[Stored, bool]:
             was = _find(scope, ticket_id, revision=revision)
             if was["deleted_at"] is not None:
                 raise Conflict("This ticket is deleted. Restore it first.")
             after = changed(was, fields)
             if not after:
-                return was
+                return was, False
             _note(scope, ticket_id, "edited", differences(was, after), by=who, at=at)
-            return _revise(scope, was, at, {**after, **answered(was, after, at)})
+            return _revise(scope, was, at, {**after, **answered(was, after, at)}), True
 
-        return _changing(self._scope_of(who.org_id), work)
+        return self._change(who.org_id, work)
 
     def delete(self, who: Caller, ticket_id: str, *, revision: int | None) -> None:
         """Delete a ticket, which can be restored until it expires; one that is deleted already stays as it is.
@@ -118,16 +126,17 @@ class TicketsByHand:
         """
         at = self._clock.now()
 
-        def work(scope: OrgScope) -> None:
+        def work(scope: OrgScope) -> tuple[None, bool]:
             was = _find(scope, ticket_id, revision=revision)
             if was["deleted_at"] is not None:
-                return
+                return None, False
             _note(scope, ticket_id, "deleted", {}, by=who, at=at)
             tombstones.lay(scope, [tombstones.tombstone(was, deleted_by=who.user_id, at=at)])
             gone = {"deleted_at": at, "deleted_by": who.user_id, "expires_at": at + self._kept_for}
             _revise(scope, was, at, gone)
+            return None, True
 
-        _changing(self._scope_of(who.org_id), work)
+        self._change(who.org_id, work)
 
     def restore(self, who: Caller, ticket_id: str, *, revision: int | None) -> Stored:
         """Restore a deleted ticket, whoever deleted it; with *revision* that one only.
@@ -137,16 +146,41 @@ class TicketsByHand:
         """
         at = self._clock.now()
 
-        def work(scope: OrgScope) -> Stored:
+        def work(scope: OrgScope) -> tuple[Stored, bool]:
             was = _find(scope, ticket_id, revision=revision)
             if was["deleted_at"] is None:
                 raise Conflict("This ticket is not deleted.")
             _note(scope, ticket_id, "restored", {}, by=who, at=at)
             tombstones.take_away(scope, [ticket_id])
             back = {"deleted_at": None, "content_hash": was["content_hash"].removeprefix(GONE)}
-            return _revise(scope, was, at, back, without=("deleted_by", "expires_at"))
+            return _revise(scope, was, at, back, without=("deleted_by", "expires_at")), True
 
-        return _changing(self._scope_of(who.org_id), work)
+        return self._change(who.org_id, work)
+
+    def _change(self, org_id: OrgId, work: Callable[[OrgScope], tuple[T, bool]]) -> T:
+        """Make *work*'s writes; it tells what came of them, and whether there were any."""
+        done, is_written = _changing(self._scope_of(org_id), work)
+        if is_written:
+            self._written(org_id)
+        return done
+
+    def _insert(self, scope: OrgScope, made: Stored) -> None:
+        """Insert a ticket, unless it is there. Raises `Conflict` for an external id that another has."""
+
+        def work(inner: OrgScope) -> None:
+            # What had this external id and is gone for good can't come back beside it.
+            inner[TOMBSTONES].delete_many({"source_id": SOURCE, "natural_key": made["natural_key"]})
+            inner[TICKETS].insert_one(made)
+            delta.note(inner, [(None, made)])
+
+        try:
+            _changing(scope, work)
+        except DuplicateKeyError:
+            if scope[TICKETS].find_one({"_id": made["_id"]}, projection={"_id": 1}) is None:
+                _refuse_taken(scope, made)
+                raise  # what had it went for good at this moment; to the caller that is an outage
+        else:
+            self._written(scope.org_id)
 
 
 def _changing(scope: OrgScope, work: Callable[[OrgScope], T]) -> T:
@@ -169,29 +203,6 @@ def _as_answered(fields: Mapping[str, Any], shown: Mapping[str, Any]) -> Stored:
     """Return the new ticket of *fields* that the API showed as *shown*, whatever classifies by now."""
     made = _new(fields, shown["id"], datetime.fromisoformat(shown["created_at"]))
     return made | {name: shown[name] for name in (*COMPUTED, "classifier")}
-
-
-def _insert(scope: OrgScope, made: Stored) -> None:
-    """Insert a ticket, unless it is there. Raises `Conflict` for an external id that another has."""
-
-    def work(inner: OrgScope) -> None:
-        # What had this external id and is gone for good can't come back beside it.
-        inner[TOMBSTONES].delete_many({"source_id": SOURCE, "natural_key": made["natural_key"]})
-        inner[TICKETS].insert_one(made)
-        delta.note(inner, [(None, made)])
-
-    try:
-        _changing(scope, work)
-    except DuplicateKeyError:
-        if scope[TICKETS].find_one({"_id": made["_id"]}, projection={"_id": 1}) is None:
-            _refuse_taken(scope, made)
-            raise  # what had it went for good at this moment; to the caller that is an outage
-
-
-def _insert_unless_made(scope: OrgScope, made: Stored) -> None:
-    """Insert a ticket, unless it ever was there: one that was deleted stays so."""
-    if scope[TOMBSTONES].find_one({"_id": made["_id"]}) is None:
-        _insert(scope, made)
 
 
 def _refuse_taken(scope: OrgScope, made: Stored) -> None:

@@ -137,7 +137,12 @@ class _Writer:
                 scope[REFUSED_ROWS].insert_many(refused)
 
         self.ctx.write(
-            write, checkpoint=after.checkpoint(), done=after.counts.rows, total=after.total, stage="reading"
+            write,
+            checkpoint=after.checkpoint(),
+            done=after.counts.rows,
+            total=after.total,
+            stage="reading",
+            rows=len(plan.touched),
         )
         self.folding.after(plan)
         return after

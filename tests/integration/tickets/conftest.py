@@ -6,6 +6,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+import redis
 
 from common.caller import Caller
 from common.clock import SystemClock
@@ -15,6 +16,7 @@ from common.jobs.idempotency import IDEMPOTENCY_INDEXES
 from common.jobs.kind import discover
 from common.jobs.record import JobRecord, new_document
 from common.jobs.store import JOBS_INDEXES, JobStore
+from common.metering.meter import Meter
 from common.services import Services
 from common.storage.folder import FolderBlobStore
 from common.tenancy.changes import Changes
@@ -103,6 +105,7 @@ def import_services(servers: Any, tmp_path_factory: pytest.TempPathFactory) -> I
             scope=registry.scope,
             jobs=JobStore(control, clock, lease_s=30),
             blobs=FolderBlobStore(tmp_path_factory.mktemp("blobs")),
+            meter=Meter(redis.Redis(), clock),  # nobody flushes it
         ),
     )
     client.drop_database(control_name)

@@ -39,8 +39,10 @@ class Ledger:
         self._seen.extend(keys)
         self._ctx.progress(*_progress(after))
 
-    def write(self, work: Callable[[OrgScope], None], after: State, keys: Sequence[str] = ()) -> None:
-        """Make *work*'s writes, and keep with them that the run stands at *after*, having seen *keys*.
+    def write(
+        self, work: Callable[[OrgScope], None], after: State, keys: Sequence[str] = (), *, rows: int = 0
+    ) -> None:
+        """Make *work*'s writes, *rows* tickets, and keep that the run stands at *after*, having seen *keys*.
 
         Raises whatever `Context.write` raises, and `Overtaken` as *work* does: then it may be tried again.
         """
@@ -56,7 +58,13 @@ class Ledger:
         done, total, stage = _progress(after)
         try:
             self._ctx.write(
-                whole, under=self._lease, checkpoint=after.checkpoint(), done=done, total=total, stage=stage
+                whole,
+                under=self._lease,
+                checkpoint=after.checkpoint(),
+                done=done,
+                total=total,
+                stage=stage,
+                rows=rows,
             )
         except Overtaken:
             self._put_off = put_off

@@ -183,7 +183,7 @@ class Run:
                 scope[REFUSED_ROWS].insert_many({**one, **kept} for one in refused)
             logs.note(scope, ctx.job_id, figures(after))
 
-        self._ledger.write(work, after, keys)
+        self._ledger.write(work, after, keys, rows=len(synced.touched) + len(gone.touched))
         self._folding.after(synced, gone)
         return after
 
@@ -236,7 +236,7 @@ class Run:
                 gone.write(scope)
                 logs.note(scope, self._ctx.job_id, figures(after))
 
-            self._ledger.write(work, after)
+            self._ledger.write(work, after, rows=len(gone.touched))
             self._folding.after(gone)
             return after
 
