@@ -11,6 +11,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from common.analytics.statistics import Statistics
+from common.analytics.tenants import Tenants
 from common.analytics.usage import Usage
 from common.analytics.usage_warnings import UsageWarnings
 from common.audit import AUDIT_INDEXES, Audit
@@ -250,6 +251,11 @@ class Services:
     def usage_warnings(self) -> UsageWarnings:
         """Return what tells them when that is nearly used up."""
         return UsageWarnings(self.control, self.lanes, self.clock, allowance_of=self.steering.allowance_of)
+
+    @functools.cached_property
+    def tenants(self) -> Tenants:
+        """Return what all of them use, for operators."""
+        return Tenants(self.control, self.jobs, self.lanes, self.clock, self.tiers)
 
     @functools.cached_property
     def mover(self) -> Mover:

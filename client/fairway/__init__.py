@@ -9,7 +9,7 @@ from fairway.client import Fairway
 from fairway.errors import FairwayError, NotInTime, NotSent, NotWhole, Problem, Unreachable
 from fairway.events import Event
 from fairway.file_models import AuditLogEntry, Entry, File, Room, RoomMember, SharedFile, Storage
-from fairway.models import Job, Kind, Progress, RefusedRow, SignedUp, Ticket, TicketChange, TicketStatistics
+from fairway.models import Job, Kind, Progress, RefusedRow, SignedUp, Ticket, TicketChange, TicketStatistics, Usage
 from fairway.source_models import IngestionLog, RefusedRecord, Source, SourceRun
 
 __all__ = [
@@ -40,4 +40,5 @@ __all__ = [
     "TicketChange",
     "TicketStatistics",
     "Unreachable",
+    "Usage",
 ]

@@ -163,6 +163,22 @@ class TicketStatistics(Model):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Usage(Model):
+    """What an organization used in *range*, `from` and `to`, day by day, and how it stands against its limits."""
+
+    range: Mapping[str, str]
+    requests: Mapping[str, int]
+    jobs: Mapping[str, Any]
+    storage: Mapping[str, int]
+    users: int
+    rows_written: int
+    days: Sequence[Mapping[str, Any]]
+    warnings: Sequence[Mapping[str, Any]]
+    counted_to: str | None
+    as_of: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Tokens(Model):
     """A session: *expires_in* is how many seconds the access token lasts."""
 

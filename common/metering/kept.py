@@ -97,6 +97,12 @@ def note_storage(control: ControlPlane, org_id: OrgId, used_bytes: int, at: date
     control.usage_storage.update_one({"_id": org_id}, {"$set": noted}, upsert=True)
 
 
+def storage(control: ControlPlane, *, within_ms: int) -> dict[OrgId, int]:
+    """Return how many bytes each organization stores that stores any."""
+    found = control.usage_storage.find({"used_bytes": {"$gt": 0}}, {"used_bytes": 1}).batch_size(10_000)
+    return {one["_id"]: one["used_bytes"] for one in found.max_time_ms(within_ms)}
+
+
 def moved_at(control: ControlPlane) -> datetime | None:
     """Return up to when all that was handed on is kept; `None` before the first time."""
     found: datetime | None = (control.platform_state.find_one(MOVED) or {}).get("moved_at")

@@ -68,6 +68,7 @@ def test_each_operation_of_tenants_has_its_method(document: dict[str, Any]) -> N
         (models.Ticket, "Ticket"),
         (models.TicketChange, "TicketChanged"),
         (models.TicketStatistics, "TicketStatistics"),
+        (models.Usage, "Usage"),
         (source_models.Source, "Source"),
         (source_models.SourceRun, "Run"),
         (source_models.IngestionLog, "IngestionLog"),
