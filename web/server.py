@@ -1,7 +1,7 @@
 """The API's server: `python -m web.server`. Granian, with as many processes and threads as the settings say."""
 
-import atexit
 import sys
+from multiprocessing.util import Finalize
 
 from flask import Flask
 from granian import Granian
@@ -32,7 +32,8 @@ def application() -> Flask:
     services.figures.start()
     services.changes.listen()
     services.meter.start()
-    atexit.register(services.meter.close)
+    # A process of the server ends as multiprocessing's do: what atexit keeps is not called there.
+    Finalize(None, services.meter.close, exitpriority=1)
     return create_app(services)
 
 
