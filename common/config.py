@@ -94,6 +94,7 @@ class Settings(BaseSettings):
     deleted_tickets_kept_days: float = Field(
         30, ge=0, le=3650, description="how long a deleted ticket can be restored before it goes for good"
     )
+    reports_kept_days: float = Field(7, gt=0, le=365, description="how long the file of a report is there")
     rate_limits: Literal["on", "off"] = Field("on", description="off for tests and benchmarks only")
     address_requests_per_minute: int = Field(
         300, ge=1, le=1_000_000, description="requests without credentials that one address may make a minute"

@@ -10,6 +10,7 @@ from pymongo.errors import PyMongoError
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from common.analytics.reports import Reports
 from common.analytics.statistics import Statistics
 from common.analytics.tenants import Tenants
 from common.analytics.usage import Usage
@@ -235,6 +236,11 @@ class Services:
     def statistics(self) -> Statistics:
         """Return what tickets come to."""
         return Statistics(self.scope, self.clock)
+
+    @functools.cached_property
+    def reports(self) -> Reports:
+        """Return the reports that organizations had written."""
+        return Reports(self.scope, self.blobs, self.clock)
 
     @functools.cached_property
     def usage(self) -> Usage:

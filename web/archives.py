@@ -4,7 +4,6 @@ from typing import Any
 
 import marshmallow as ma
 from flask import Response, request
-from werkzeug.wsgi import wrap_file
 
 from common.caller import Caller
 from common.clock import rfc3339
@@ -19,6 +18,7 @@ from common.storage.blob_store import Blob
 from web.contract import idempotency, openapi, paging, replies
 from web.contract.authentication import caller, requires
 from web.contract.bodies import Body
+from web.contract.contents import BINARY, streamed
 from web.contract.idempotency import once
 from web.contract.json_bodies import Blueprint
 from web.contract.paging import PageQuery
@@ -90,20 +90,20 @@ def get_archive(archive_id: str) -> Response:
 
 @blueprint.route("/v1/archives/<id:archive_id>/content", methods=["GET"])
 @requires("admin")
-@blueprint.response(200, {"type": "string", "format": "binary"}, content_type=MEDIA_TYPE, example="PK…")
-@blueprint.alt_response(206, schema={"type": "string", "format": "binary"}, content_type=MEDIA_TYPE, example="PK…")
+@blueprint.response(200, BINARY, content_type=MEDIA_TYPE, example="PK…")
+@blueprint.alt_response(206, schema=BINARY, content_type=MEDIA_TYPE, example="PK…")
 @blueprint.alt_response(416, description="There is no such range")
 def download_archive(archive_id: str) -> Response:
     """Download an archive: a zip of BSON files. Ranges are served, so that a download can be resumed."""
     archive = services().archives.get(caller().org_id, archive_id)
-    file = services().blobs.open(archive.blob_id)
-    response = Response(wrap_file(request.environ, file), mimetype=MEDIA_TYPE, direct_passthrough=True)
-    response.call_on_close(file.close)
-    response.content_length = archive.size_bytes
-    response.headers["Content-Disposition"] = f'attachment; filename="fairway-{archive_id}.zip"'
-    response.set_etag(archive.sha256)
-    response.make_conditional(request, accept_ranges=True, complete_length=archive.size_bytes)
-    return response
+    return streamed(
+        archive.blob_id,
+        f"fairway-{archive_id}.zip",
+        size_bytes=archive.size_bytes,
+        sha256=archive.sha256,
+        media_type=MEDIA_TYPE,
+        created_at=archive.created_at,
+    )
 
 
 @blueprint.route("/v1/archives/<id:archive_id>", methods=["DELETE"])

@@ -4,7 +4,6 @@ from http import HTTPStatus
 from typing import Any
 
 from flask import Response, redirect, request
-from werkzeug.wsgi import wrap_file
 
 from common.errors import NotFound
 from common.files import audit_log
@@ -12,9 +11,9 @@ from common.files.audit_log import Entry
 from common.files.collections import FILES
 from common.files.names import last_part
 from common.files.rights import Operation
-from common.storage.disposition import content_disposition
 from web.contract import openapi, replies
 from web.contract.authentication import caller, requires
+from web.contract.contents import BINARY, RANGES, streamed
 from web.contract.json_bodies import Blueprint
 from web.contract.services import services
 from web.file_document import SHARED_EXAMPLE, SharedFileSchema, shown
@@ -25,21 +24,6 @@ blueprint = Blueprint("files", __name__, tag="Files", scope="files")
 URL_LASTS_S = 60
 OPAQUE = "application/octet-stream"
 _WITH_BYTES = frozenset({HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT})
-_BINARY = {"type": "string", "format": "binary"}
-RANGES: list[dict[str, Any]] = [
-    {
-        "name": name,
-        "in": "header",
-        "required": False,
-        "schema": {"type": "string", "maxLength": 1_000},
-        "description": description,
-    }
-    for name, description in (
-        ("Range", "a part of the bytes, as `bytes=1000-`"),
-        ("If-Range", "the ETag of what one has a part of; for another content all of it comes"),
-    )
-]
-"""The headers of a part, as the document shows them."""
 _INERT = frozenset(
     {"image/png", "image/jpeg", "image/gif", "image/webp", "text/plain", "text/csv", "audio/mpeg", "video/mp4"}
 )
@@ -61,8 +45,8 @@ def get_file(file_id: str) -> Response:
 
 @blueprint.route("/v1/files/<id:file_id>/content", methods=["GET"])
 @requires("admin", "member")
-@blueprint.response(200, _BINARY, content_type=OPAQUE, example="…")
-@blueprint.alt_response(206, schema=_BINARY, content_type=OPAQUE, example="…")
+@blueprint.response(200, BINARY, content_type=OPAQUE, example="…")
+@blueprint.alt_response(206, schema=BINARY, content_type=OPAQUE, example="…")
 @blueprint.alt_response(304, description="The caller has it already")
 @blueprint.alt_response(307, description="Where the bytes are to be had, for a minute, without credentials")
 @blueprint.doc(parameters=RANGES, responses=openapi.errors("range-not-satisfiable"))
@@ -83,22 +67,16 @@ def download_file(file_id: str) -> Response:
     if elsewhere is not None:
         _note(file_id, here)
         return redirect(elsewhere, 307)  # type: ignore[return-value]
-    response = _streamed(file, name, media_type)
+    response = streamed(
+        file["blob_id"],
+        name,
+        size_bytes=file["size_bytes"],
+        sha256=file["sha256"],
+        media_type=media_type,
+        created_at=file["created_at"],
+    )
     if request.method == "GET" and response.status_code in _WITH_BYTES:
         _note(file_id, here)
-    return response
-
-
-def _streamed(file: dict[str, Any], name: str, media_type: str) -> Response:
-    content = services().blobs.open(file["blob_id"])
-    response = Response(wrap_file(request.environ, content), mimetype=media_type, direct_passthrough=True)
-    response.call_on_close(content.close)
-    response.content_length = file["size_bytes"]
-    response.headers["Content-Disposition"] = content_disposition(name)
-    response.headers["Content-Security-Policy"] = "default-src 'none'; sandbox"
-    response.last_modified = file["created_at"]
-    response.set_etag(file["sha256"])
-    response.make_conditional(request, accept_ranges=True, complete_length=file["size_bytes"])
     return response
 
 

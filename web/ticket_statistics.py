@@ -20,7 +20,7 @@ from web.ticket_import_form import SOURCE_MAX_CHARS
 
 blueprint = Blueprint("ticket statistics", __name__, tag="Analytics", scope="tickets")
 _DEFAULT_RANGE = timedelta(days=30)
-_ZONE_MAX_CHARS = 64
+ZONE_MAX_CHARS = 64
 
 
 class StatisticsQuery(ma.Schema):
@@ -40,7 +40,7 @@ class StatisticsQuery(ma.Schema):
     )
     tz = ma.fields.String(
         load_default="UTC",
-        validate=ma.validate.Length(1, _ZONE_MAX_CHARS),
+        validate=ma.validate.Length(1, ZONE_MAX_CHARS),
         metadata={"description": "the zone of days and hours, by its IANA name", "example": "Europe/Berlin"},
     )
     source_id = ma.fields.String(

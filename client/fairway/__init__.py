@@ -5,11 +5,12 @@ with Fairway.signed_in(url, organization="acme", email=email, password=password)
     print(fairway.wait(job.id).result)
 """
 
+from fairway.analytics_models import Report, TicketStatistics, Usage
 from fairway.client import Fairway
 from fairway.errors import FairwayError, NotInTime, NotSent, NotWhole, Problem, Unreachable
 from fairway.events import Event
 from fairway.file_models import AuditLogEntry, Entry, File, Room, RoomMember, SharedFile, Storage
-from fairway.models import Job, Kind, Progress, RefusedRow, SignedUp, Ticket, TicketChange, TicketStatistics, Usage
+from fairway.models import Job, Kind, Progress, RefusedRow, SignedUp, Ticket, TicketChange
 from fairway.source_models import IngestionLog, RefusedRecord, Source, SourceRun
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "Progress",
     "RefusedRecord",
     "RefusedRow",
+    "Report",
     "Room",
     "RoomMember",
     "SharedFile",

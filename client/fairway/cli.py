@@ -11,6 +11,7 @@ from typing import Any
 import click
 import stamina
 
+from fairway.analytics_commands import report, reports, statistics, usage
 from fairway.client import DEFAULT_URL, Fairway
 from fairway.credentials import Credentials, forget, keep
 from fairway.file_commands import entries, fetch, files, show_file, storage, unshare
@@ -237,5 +238,9 @@ for _command in (
     audit_log,
     tickets,
     ticket,
+    statistics,
+    usage,
+    reports,
+    report,
 ):
     main.add_command(_command)

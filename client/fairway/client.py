@@ -6,6 +6,7 @@ from typing import Self
 
 import httpx
 
+from fairway.analytics import Analytics
 from fairway.errors import Problem
 from fairway.files import Files
 from fairway.jobs import Jobs
@@ -19,7 +20,7 @@ from fairway.transport import Transport
 DEFAULT_URL = "http://127.0.0.1:8080"
 
 
-class Fairway(Organizations, People, Jobs, Tickets, Sources, Rooms, Files):
+class Fairway(Organizations, People, Jobs, Tickets, Sources, Rooms, Files, Analytics):
     """What one person or machine may do. Safe to use from several threads; close it, or use it in a `with`."""
 
     def __init__(

@@ -7,7 +7,7 @@ from typing import Any
 from fairway.bodies import FileBody
 from fairway.calls import Calls
 from fairway.downloads import Content, download
-from fairway.models import Archive, Happening, Job, Organization, SignedUp, Usage
+from fairway.models import Archive, Happening, Job, Organization, SignedUp
 
 
 class Organizations(Calls):
@@ -79,8 +79,3 @@ class Organizations(Calls):
     def happenings(self, *, after: int = 0) -> Iterator[Happening]:
         """Go through what happened to the organization, its people and settings, from number *after* on."""
         return self._pages("/v1/events", Happening.read, after=after)
-
-    def usage(self, *, used_from: str | None = None, used_to: str | None = None) -> Usage:
-        """Return what the organization uses of what its tier gives; of this month unless instants are given."""
-        query = {name: value for name, value in (("from", used_from), ("to", used_to)) if value is not None}
-        return Usage.read(self._transport.ask("GET", "/v1/analytics/usage", query=query).json())

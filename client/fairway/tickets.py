@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from fairway.calls import Calls
-from fairway.models import Job, RefusedRow, Ticket, TicketChange, TicketStatistics
+from fairway.models import Job, RefusedRow, Ticket, TicketChange
 
 
 class Tickets(Calls):
@@ -54,19 +54,6 @@ class Tickets(Calls):
         which["external_id"] = external_id
         more = {"requires_action": requires_action, "deleted": deleted or None, "from": made_from, "to": made_to}
         return self._pages("/v1/tickets", Ticket.read, **which, **more)
-
-    def ticket_statistics(
-        self,
-        *,
-        made_from: str | None = None,
-        made_to: str | None = None,
-        tz: str | None = None,
-        source_id: str | None = None,
-    ) -> TicketStatistics:
-        """Count the organization's tickets; the instants bound `created_at`, and *tz* is a zone's IANA name."""
-        which = {"from": made_from, "to": made_to, "tz": tz, "source_id": source_id}
-        query = {name: value for name, value in which.items() if value is not None}
-        return TicketStatistics.read(self._transport.ask("GET", "/v1/analytics/tickets", query=query).json())
 
     def ticket(self, ticket_id: str) -> Ticket:
         """Return a ticket."""

@@ -21,6 +21,7 @@ INDEXES_WITHOUT_ORGANIZATION = {
     ("sources", "expiry"): "a TTL index holds one date and serves no query",
     ("source_runs", "due"): "the sweeper asks whose sources are due, and is told organizations only",
     ("ingestion_logs", "settle"): "the same, of runs that nobody has written the end of",
+    ("reports", "expiry"): "a TTL index holds one date and serves no query",
     ("ingestion_logs", "expiry"): "a TTL index holds one date and serves no query",
 }
 """The indexes of tenant data that do not begin with `org_id`, with their reasons."""

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 import pytest
-from fairway import file_models, models, source_models
+from fairway import analytics_models, file_models, models, source_models
 from flask import Flask
 
 ROOT = Path(__file__).parents[2]
@@ -67,8 +67,9 @@ def test_each_operation_of_tenants_has_its_method(document: dict[str, Any]) -> N
         (models.RefusedRow, "RefusedRow"),
         (models.Ticket, "Ticket"),
         (models.TicketChange, "TicketChanged"),
-        (models.TicketStatistics, "TicketStatistics"),
-        (models.Usage, "Usage"),
+        (analytics_models.TicketStatistics, "TicketStatistics"),
+        (analytics_models.Usage, "Usage"),
+        (analytics_models.Report, "Report"),
         (source_models.Source, "Source"),
         (source_models.SourceRun, "Run"),
         (source_models.IngestionLog, "IngestionLog"),

@@ -14,8 +14,6 @@ from common.clock import rfc3339
 from common.errors import JobFailed, NotFound
 from common.events import append
 from common.files import ledger
-from common.files.ledger import LEASE, Loose
-from common.ids import new_id
 from common.jobs.record import FINAL
 from common.organizations.archive import FORMAT, ORGANIZATION, RECORDS, Writer, travelling
 from common.organizations.archives import ARCHIVES_MOST
@@ -23,6 +21,7 @@ from common.organizations.export import ExportOrganization
 from common.tenancy.collections import TENANT_COLLECTIONS
 from common.tenancy.control import ControlPlane
 from workers.context import Context
+from workers.loose_bytes import noted
 from workers.runner import handles
 
 ARCHIVE_MAX_BYTES = 1024**4
@@ -49,7 +48,7 @@ def export(ctx: Context, job: ExportOrganization) -> Exported:
     if known is None:
         writer = Writer(ctx.services.keys)
         count: list[int] = []
-        blob_id = _noted(ctx)
+        blob_id = noted(ctx)
         blob = ctx.blobs.save(_pieces(ctx, writer, count), max_bytes=ARCHIVE_MAX_BYTES, blob_id=blob_id)
         known = {
             "_id": ctx.job_id,
@@ -64,16 +63,6 @@ def export(ctx: Context, job: ExportOrganization) -> Exported:
     _let_go(ctx)
     content = f"/v1/archives/{ctx.job_id}/content"
     return Exported(ctx.job_id, known["size_bytes"], known["sha256"], known["documents"], {"content": content})
-
-
-def _noted(ctx: Context) -> str:
-    """Return the blob's id, which stands in the ledger before its bytes are there."""
-    scope = ctx.services.scope(ctx.org_id)
-    for one in ledger.of_job(scope, ctx.job_id):
-        return one.blob_id
-    loose = Loose(new_id(), "writing", ctx.job_id, 0, ctx.services.clock.now() + LEASE)
-    ledger.note(scope, loose, 0)
-    return loose.blob_id
 
 
 def _let_go(ctx: Context) -> None:

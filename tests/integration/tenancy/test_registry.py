@@ -64,9 +64,7 @@ def test_each_organization_is_in_its_own_database(
         assert [one["org_id"] for one in client[database][THINGS.name].find()] == [org_id]
 
 
-@pytest.mark.parametrize(
-    "org_id", ["", "x", "*", ABSENT, ABSENT.upper(), None, 1, {"$ne": None}, re.compile(".")]
-)
+@pytest.mark.parametrize("org_id", ["", "x", "*", ABSENT, ABSENT.upper(), None, 1, {"$ne": None}, re.compile(".")])
 def test_what_is_no_organization_has_no_scope(
     control: ControlPlane, make_registry: Make, settings: Settings, org_id: Any
 ) -> None:

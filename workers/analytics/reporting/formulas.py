@@ -1,0 +1,18 @@
+"""Keeping text from being taken for a formula by the spreadsheet that opens it."""
+
+import re
+
+_IGNORED = r"[\s\x00-\x1f\x7f-\x9f\xad\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]*"
+"""What a spreadsheet may pass over before it sees the sign."""
+
+_BEGINS = re.compile(rf"{_IGNORED}[=+\-@\uff1d\uff0b\uff0d\uff20\ufe66\ufe62\ufe63\ufe6b]|[\t\r\n]")
+"""`=`, `+`, `-` and `@`, also full-width and small; and a tab or the end of a line, which begins another cell."""
+
+_NUMBER = re.compile(r"[+-]?[0-9]+([.,][0-9]+)?")
+
+
+def harmless(text: str) -> str:
+    """Return *text* with an apostrophe before it if it could be run as a formula; a number can't."""
+    if _BEGINS.match(text) is None or _NUMBER.fullmatch(text) is not None:
+        return text
+    return f"'{text}"

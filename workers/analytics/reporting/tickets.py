@@ -1,0 +1,58 @@
+"""The tickets of a range as rows, streamed in the order in which they were made."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from operator import itemgetter
+from typing import Any
+
+from common.analytics.asked import Asked
+from common.analytics.reading import read
+from common.tenancy.scope import OrgScope
+from common.tickets.attributes import from_stored
+from common.tickets.collections import LIVE, TICKETS
+from workers.analytics.reporting.rows import Column, Rows
+
+_COLUMNS = (
+    Column("id", "plain"),
+    Column("source_id", "text"),
+    Column("external_id", "text"),
+    Column("customer_id", "text"),
+    Column("channel", "text"),
+    Column("subject", "text"),
+    Column("message", "text"),
+    Column("status", "plain"),
+    Column("tags", "json"),
+    Column("attributes", "json"),
+    Column("urgency", "plain"),
+    Column("sentiment", "plain"),
+    Column("requires_action", "plain"),
+    Column("classifier", "plain"),
+    Column("created_at", "instant"),
+    Column("updated_at", "instant"),
+)
+_FIELDS = tuple("_id" if column.name == "id" else column.name for column in _COLUMNS)
+_ATTRIBUTES = _FIELDS.index("attributes")
+_PROJECTION = dict.fromkeys(_FIELDS, 1)
+_OLDEST_FIRST = (("created_at", 1), ("_id", 1))
+
+
+def rows_of_tickets(scope: OrgScope, asked: Asked) -> Rows:
+    """Return the tickets that are asked for, deleted ones left out; it is no point in time."""
+    total = scope.transaction(lambda inner: read(inner, asked)).groups["counts"].get("total", 0)
+    return Rows(_COLUMNS, _rows(scope, asked), total)
+
+
+def _rows(scope: OrgScope, asked: Asked) -> Iterator[Sequence[Any]]:
+    of_row = itemgetter(*_FIELDS)
+    for stored in scope[TICKETS].find(_where(asked), projection=_PROJECTION, sort=_OLDEST_FIRST):
+        try:
+            row = list(of_row(stored))
+        except KeyError:  # a document of an earlier version lacks some
+            row = [stored.get(name) for name in _FIELDS]
+        if row[_ATTRIBUTES]:
+            row[_ATTRIBUTES] = from_stored(row[_ATTRIBUTES])
+        yield row
+
+
+def _where(asked: Asked) -> Mapping[str, Any]:
+    where: dict[str, Any] = {"created_at": {"$gte": asked.start, "$lt": asked.end}, **LIVE}
+    return where if asked.source_id is None else {"source_id": {"$eq": asked.source_id}, **where}
