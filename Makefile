@@ -3,6 +3,7 @@
 SHELL := /bin/bash
 PY := .venv/bin/python
 READY := .venv/.ready
+BROWSER := .venv/.browser
 PARTS := common web workers client deploy tests bench celeryconfig.py
 FILE ?=
 PYTEST := $(PY) -m pytest
@@ -18,10 +19,10 @@ demo: $(READY) ## start everything, import tickets and share files, kill workers
 up: $(READY) ## start everything and keep it running; Ctrl-C stops it
 	@$(PY) -m deploy.local.up
 
-test: $(READY) ## the tests, with branch coverage
+test: $(BROWSER) ## the tests, with branch coverage
 	@$(PYTEST) -m "not slow" --cov --cov-report=term:skip-covered
 
-test-all: $(READY) ## all tests, with the whole of every corpus and the large files
+test-all: $(BROWSER) ## all tests, with the whole of every corpus and the large files
 	@$(PYTEST)
 
 faults: $(READY) ## only what kills, freezes and cuts, all of it
@@ -60,3 +61,10 @@ $(READY): requirements-dev.txt requirements.txt client/pyproject.toml
 	echo "setting up .venv with $$python, once" && $$python -m venv .venv && \
 	$(PY) -m pip install -q --disable-pip-version-check -r requirements-dev.txt \
 		&& $(PY) -m pip install -q --disable-pip-version-check --no-deps -e client && touch $@
+
+$(BROWSER): $(READY)
+	@if command -v chromium >/dev/null; then touch $@; \
+	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		echo "setting up Chromium, once" && apt-get update -qq -o Acquire::Retries=3 && DEBIAN_FRONTEND=noninteractive \
+			apt-get install -qq -y --no-install-recommends -o Acquire::Retries=3 chromium >/dev/null && touch $@; \
+	else echo "Chromium is missing, so the tests that look at a page will fail: apt-get install chromium"; fi

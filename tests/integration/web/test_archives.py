@@ -161,7 +161,8 @@ def test_tickets_of_many_words_are_restored_in_as_many_transactions_as_that_take
     tickets = services.registry.scope(source.org_id)[TICKETS]
     for number in range(48):
         message = " ".join(f"a{number}x{word:x}" for word in range(7_000))
-        tickets.insert_one({"_id": new_id(), "source_id": "s", "natural_key": f"w{number}", "message": message})
+        made = {"source_id": "s", "natural_key": f"w{number}", "message": message}
+        tickets.insert_one({"_id": new_id(), **made, "created_at": datetime(2026, 1, 31, tzinfo=UTC)})
 
     ended = restore(services, target, exported(services, source))
 

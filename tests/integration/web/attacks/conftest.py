@@ -133,6 +133,9 @@ def things(services: Services, admin: Member) -> dict[str, str]:
     session_id = admin("GET", "/v1/sessions").json["items"][0]["id"]
     archive = admin("POST", "/v1/archives").json["id"]
     Slot(services).step("organizations")
+    spans = {"from": "2020-01-01T00:00:00Z", "to": "2030-01-01T00:00:00Z"}
+    report = admin("POST", "/v1/analytics/reports", json={"kind": "tickets", "format": "csv", **spans}).json["id"]
+    Slot(services).step("analytics")
     room = admin("POST", "/v1/rooms", json={"name": CANARY}).json["id"]
     sent = shared_zip(services, admin, room)
     (file,) = admin("GET", f"/v1/rooms/{room}/files").json["items"]
@@ -149,6 +152,7 @@ def things(services: Services, admin: Member) -> dict[str, str]:
         "{key_id}": key_id,
         "{org_id}": admin.org_id,
         "{archive_id}": archive,
+        "{report_id}": report,
         "{session_id}": session_id,
         "{room_id}": room,
         "{file_id}": file["id"],
