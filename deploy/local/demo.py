@@ -43,7 +43,7 @@ def main() -> int:
         if asked.file is None:  # a file of one's own may be too small to be interrupted
             faults += [*killer.faults(), *_share_files(stack, reports[0].tenant)]
             faults += _ingest(stack, reports[1].tenant, source)
-            faults += _count(reports, source)
+            faults += _count(stack, reports, source)
     for fault in faults:
         console.print(f"[red]not as it must be:[/red] {escape(fault)}")
     if not faults:
@@ -75,17 +75,23 @@ def _ingest(stack: Stack, tenant: Tenant, source: SampleSource) -> list[str]:
     return [f"{tenant.name}: {fault}" for fault in report.faults] + killer.faults()
 
 
-def _count(reports: Sequence[demo_tickets.Report], source: SampleSource) -> list[str]:
-    """Ask what every organization's tickets come to, and show it; return what is not as it must be."""
+def _count(stack: Stack, reports: Sequence[demo_tickets.Report], source: SampleSource) -> list[str]:
+    """Ask what all tickets come to, have some written into a sheet; return what is not as it must be."""
+    killer = Killer(stack, console, "worker-analytics", "row")
     try:
         expected = [report.job.result["new"] for report in reports]
         expected[1] += len(source.texts)
         tenants = zip([report.tenant for report in reports], expected, strict=True)
         found = demo_analytics.count(list(tenants))
+        console.print(demo_analytics.table_of(found))
+        faults = demo_analytics.write_sheet(reports[1].tenant, expected[1], console, killer)
     except (FairwayError, KeyError, TypeError) as error:
         raise Misconfigured(f"The demo came to a halt: {error!r}") from error
-    console.print(demo_analytics.table_of(found))
-    return [f"{report.tenant.name}: {fault}" for report in found for fault in report.faults]
+    return (
+        [f"{report.tenant.name}: {fault}" for report in found for fault in report.faults]
+        + faults
+        + killer.faults()
+    )
 
 
 def _arguments() -> argparse.Namespace:

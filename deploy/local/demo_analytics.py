@@ -1,13 +1,18 @@
-"""The demo's last part: what all that work came to is counted, and held against the tickets one by one."""
+"""The demo's last part: what all that work came to is counted, held against the tickets, and put into a file."""
 
+import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 from fairway import Job, TicketStatistics
+from python_calamine import load_workbook
+from rich.console import Console
 from rich.table import Table
 
+from deploy.local.demo_killer import Killer
 from deploy.local.demo_tenants import Tenant
 
 YEARS = timedelta(days=3_650)
@@ -56,6 +61,25 @@ def _count(tenant: Tenant, expected: int) -> Report:
     asked_s = time.monotonic() - started
     job = tenant.admin.submit(KIND, {"repair": False})
     return Report(tenant, statistics, asked_s, expected, tenant.admin.wait(job.id, within_s=WITHIN_S))
+
+
+def write_sheet(tenant: Tenant, expected: int, console: Console, killer: Killer) -> list[str]:
+    """Have all tickets of an organization written into a sheet, and fetch it; return what is not as it must be."""
+    now = datetime.now(UTC)
+    job = tenant.admin.make_report("tickets", "xlsx", made_from=(now - YEARS).isoformat(), made_to=now.isoformat())
+    for event in tenant.admin.follow(job.id, within_s=WITHIN_S):
+        job = event.job or job
+        killer.look(job, event.progress or job.progress)
+    if job.state != "succeeded":
+        return [f"the report is {job.state}: {job.error}"]
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "tickets.xlsx"
+        tenant.admin.download_report(job.id, file)
+        heading, *rows = load_workbook(file).get_sheet_by_index(0).to_python()
+        size_bytes = file.stat().st_size
+    ids = {row[heading.index("id")] for row in rows}
+    console.print(f"A sheet of {len(rows)} tickets, {size_bytes / 1e6:.1f} MB, each in it once: {len(ids)}.")
+    return [] if len(rows) == len(ids) == expected else [f"the sheet has {len(rows)} tickets, not {expected}"]
 
 
 def table_of(reports: Sequence[Report]) -> Table:
