@@ -7,6 +7,7 @@ BROWSER := .venv/.browser
 PARTS := common web workers client deploy tests bench celeryconfig.py
 FILE ?=
 PYTEST := $(PY) -m pytest
+JOBS ?= 2
 
 .PHONY: help demo up test test-all faults check bench shape fmt lock
 
@@ -20,10 +21,10 @@ up: $(READY) ## start everything and keep it running; Ctrl-C stops it
 	@$(PY) -m deploy.local.up
 
 test: $(BROWSER) ## the tests, with branch coverage
-	@$(PYTEST) -m "not slow" --cov --cov-report=term:skip-covered
+	@$(PYTEST) -n $(JOBS) -m "not slow" --cov --cov-report=term:skip-covered
 
 test-all: $(BROWSER) ## all tests, with the whole of every corpus and the large files
-	@$(PYTEST)
+	@$(PYTEST) -n $(JOBS)
 
 faults: $(READY) ## only what kills, freezes and cuts, all of it
 	@$(PYTEST) tests/faults

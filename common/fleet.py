@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from common.analytics.total_platform import TotalPlatform
 from common.audit import Actor
 from common.caller import Caller
 from common.clock import rfc3339
@@ -110,6 +111,12 @@ def tend_indexes(services: Services, actor: Actor, mode: Any) -> JobRecord:
     """Accept the platform's job that compares all indexes with what is declared, or brings them up to date."""
     services.audit.note(actor, "indexes.tend", mode)
     return services.submit(_as_platform(actor), TendIndexes(mode=mode))
+
+
+def total_platform(services: Services, actor: Actor, *, once: Once | None = None) -> JobRecord:
+    """Accept the platform's job that measures all organizations."""
+    services.audit.note(actor, "platform.total", "all organizations")
+    return services.submit(_as_platform(actor), TotalPlatform(), once=once)
 
 
 def pauses(services: Services) -> list[Shown]:

@@ -10,6 +10,7 @@ from pymongo.errors import PyMongoError
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from common.analytics.platform_totals import TOTALS_INDEXES, PlatformTotals
 from common.analytics.reports import Reports
 from common.analytics.statistics import Statistics
 from common.analytics.tenants import Tenants
@@ -70,6 +71,7 @@ from common.storage.blob_store import BlobStore
 from common.storage.open_store import open_store
 from common.tenancy.cache import Cache
 from common.tenancy.capacity import Capacity, Limits
+from common.tenancy.census import Census
 from common.tenancy.changes import CHANGES_INDEXES, Changes
 from common.tenancy.connection import check, connect
 from common.tenancy.control import ControlPlane
@@ -105,6 +107,7 @@ class Services:
             "events": EVENTS_INDEXES,
             "changes": CHANGES_INDEXES,
             **USAGE_INDEXES,
+            **TOTALS_INDEXES,
         }
         self.control = ControlPlane(self._mongo, settings.control_database, indexes)
         self.streams = connect_redis(settings.redis_url.get_secret_value())
@@ -262,6 +265,16 @@ class Services:
     def tenants(self) -> Tenants:
         """Return what all of them use, for operators."""
         return Tenants(self.control, self.jobs, self.lanes, self.clock, self.tiers)
+
+    @functools.cached_property
+    def census(self) -> Census:
+        """Return what asks all organizations for sums, for the platform."""
+        return Census(self.control, self._mongo, self.settings.data_databases)
+
+    @functools.cached_property
+    def platform_totals(self) -> PlatformTotals:
+        """Return what all organizations come to, for operators."""
+        return PlatformTotals(self.control, self.census, self.clock)
 
     @functools.cached_property
     def mover(self) -> Mover:

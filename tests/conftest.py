@@ -21,6 +21,11 @@ for _name in [name for name in os.environ if name.startswith("FAIRWAY_")]:
 
 from common.config import Settings  # noqa: E402 (after the path and the environment are as the tests need them)
 from deploy.local.servers import Mongo, Redis  # noqa: E402
+from tests.beside import (  # noqa: E402, F401 (hooks and a fixture)
+    _beside_others_or_alone,
+    pytest_collection_modifyitems,
+    pytest_xdist_make_scheduler,
+)
 
 _numbers = itertools.count(1)
 # On a slow or busy machine the first inputs take seconds: tables are made of which sign is what.
@@ -120,10 +125,10 @@ def settings(servers: Servers, tmp_path: Path, request: pytest.FixtureRequest) -
 
 
 def _empty(database: "pymongo.database.Database[Any]") -> None:
-    """Delete every document; a large collection, or one that a test brought along, is dropped."""
+    """Delete every document; a large collection, or a test's or an organization's own, is dropped."""
     for name in database.list_collection_names():
         collection = database[name]
-        if collection.estimated_document_count() > MANY or name.startswith("probe"):
+        if collection.estimated_document_count() > MANY or name.startswith("probe") or "." in name:
             collection.drop()
         else:
             collection.delete_many({})

@@ -284,6 +284,20 @@ def indexes(made: tuple[Services, bool], mode: str, *, wait: bool) -> None:
         sys.exit(1)
 
 
+@cli.command("platform-totals")
+@click.option("--wait/--no-wait", default=True, help="Wait for the end, or only accept the job.")
+@click.pass_obj
+def platform_totals(made: tuple[Services, bool], *, wait: bool) -> None:
+    """Measure all organizations, and show what they come to; as often as a history is wanted."""
+    record = fleet.total_platform(made[0], _actor())
+    ended = _watched(made[0], record) if wait else record
+    if ended.state != "succeeded":
+        _show(made, [_job(ended)])
+        sys.exit(1 if wait else 0)
+    found = made[0].platform_totals.get(ended.id)
+    _show(made, [found if made[1] else {**found["totals"], "queue_p95_s": found["queue"]["p95_s"]}])
+
+
 @cli.command("signing-keys")
 @click.pass_obj
 def signing_keys(made: tuple[Services, bool]) -> None:

@@ -16,7 +16,7 @@ from common.tenancy.registry import key_of
 BATCH = 1_000
 CONTROL_COLLECTIONS = (
     *("sessions", "api_keys", "users", "events", "archives", "jobs"),
-    *("usage", "usage_storage", "usage_warnings"),
+    *("usage", "usage_storage", "usage_warnings", "platform_tenants"),
 )
 """What the control plane has of an organization, in the order in which it goes."""
 

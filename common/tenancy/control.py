@@ -17,8 +17,10 @@ T = TypeVar("T")
 _OWN_INDEXES: Mapping[str, Sequence[IndexModel]] = {
     "organizations": (
         IndexModel([("slug", ASCENDING)], unique=True, name="slug"),
-        # For operators: what a database holds.
-        IndexModel([("placement.database", ASCENDING), ("placement.mode", ASCENDING)], name="placement"),
+        # For operators: what a database holds, and walks over it.
+        IndexModel(
+            [("placement.database", ASCENDING), ("placement.mode", ASCENDING), ("_id", ASCENDING)], name="placed"
+        ),
     ),
     "users": (
         IndexModel([("org_id", ASCENDING), ("email", ASCENDING)], unique=True, name="email"),
@@ -86,6 +88,8 @@ class ControlPlane:
         self.usage_batches: Collection[Any] = self._database["usage_batches"]
         self.usage_storage: Collection[Any] = self._database["usage_storage"]
         self.usage_warnings: Collection[Any] = self._database["usage_warnings"]
+        self.platform_totals: Collection[Any] = self._database["platform_totals"]
+        self.platform_tenants: Collection[Any] = self._database["platform_tenants"]
 
     def transaction(self, work: Callable[[ClientSession], T]) -> T:
         """Run *work* in one transaction; a transient conflict runs it again, for at most 20 seconds."""

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import httpx
 import psutil
+import pytest
 
 from common.config import Settings
 from deploy.local.servers import free_port
@@ -77,6 +78,7 @@ def started_by(process: "subprocess.Popen[str]") -> list[psutil.Process]:
     return psutil.Process(process.pid).children(recursive=True)
 
 
+@pytest.mark.slow
 def test_two_stacks_run_side_by_side_and_leave_nothing_behind(tmp_path: Path) -> None:
     one, other = start(tmp_path / "one"), start(tmp_path / "other")
     try:
@@ -156,6 +158,7 @@ def test_an_api_whose_parent_alone_is_killed_comes_back(tmp_path: Path) -> None:
         process.communicate(timeout=60)
 
 
+@pytest.mark.slow
 def test_given_addresses_start_no_server_of_its_own(tmp_path: Path, settings: Settings) -> None:
     process = start(
         tmp_path,

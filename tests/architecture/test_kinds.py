@@ -2,6 +2,7 @@
 
 import ast
 import dataclasses
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -87,6 +88,7 @@ def _sources() -> list[Path]:
     return [path for part in ("common", "web", "workers") for path in (ROOT / part).rglob("*.py")]
 
 
+@cache
 def _strings(path: Path) -> set[str]:
     tree = ast.parse(path.read_text(encoding="utf-8"))
     return {

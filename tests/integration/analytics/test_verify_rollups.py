@@ -31,7 +31,7 @@ CLEAN = {"drifts": 0, "repaired": 0, "drifted": []}
 def life(services: Services) -> Life:
     """Return an organization that has some hundred tickets."""
     made = Life(services, make_organization(services), 3)
-    made.go_on(40)
+    made.go_on(25)
     return made
 
 

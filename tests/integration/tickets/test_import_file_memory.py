@@ -66,6 +66,7 @@ def import_apart(apart_importer: Any) -> Any:
     return go
 
 
+@pytest.mark.slow
 def test_a_hundred_thousand_rows_are_imported_in_flat_memory(import_apart: Any) -> None:
     result = import_apart(messages(100_000))
 
