@@ -10,6 +10,7 @@ NAMES = (
     *("accept", "look", "layers", "listing", "streams", "crowd", "drain", "idle", "imports", "promises", "scale"),
     *("memory", "coordination", "lanes", "neighbour", "registry", "sign_in", "files", "classification"),
     *("ingestion", "waiting_sources", "ticket_listing", "ticket_statistics", "counting"),
+    *("export_report", "platform_totals"),
 )
 
 

@@ -8,7 +8,8 @@ from flask import Response
 from pymongo.errors import ExecutionTimeout, NetworkTimeout
 
 from common.analytics.asked import DAYS_MAX, HOURLY_DAYS_MAX, ask
-from common.analytics.statistics import AT_RISK_FROM, TOP
+from common.analytics.statistics import AT_RISK_FROM
+from common.analytics.tops import TOP
 from common.errors import Unavailable
 from web.contract import replies
 from web.contract.authentication import caller, requires

@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from common.analytics.asked import Asked
-from common.analytics.statistics import AT_RISK_FROM, SPLITS, TOP, response_time
+from common.analytics.statistics import AT_RISK_FROM, SPLITS, response_time
+from common.analytics.tops import TOP
 from common.tenancy.scope import OrgScope
 from common.tickets.collections import LIVE, TICKETS
 from common.tickets.counting.facts import RELATIVE_ERROR, UNKNOWN

@@ -9,6 +9,7 @@ from typing import Any
 from common.analytics.asked import Asked
 from common.analytics.quarters import Quarters
 from common.analytics.ranges import Block, CellNo, Piece, cut, parts_of
+from common.analytics.tops import Part, largest
 from common.analytics.trends import QUARTER_S, Totals, instant_of, quarter_at, second_of
 from common.analytics.zones import changes
 from common.tenancy.scope import OrgScope
@@ -16,30 +17,43 @@ from common.tickets.collections import LIVE, TICKETS
 from common.tickets.counting.cells import CELL, DAY, GROUPS, Cell
 from common.tickets.counting.collections import DELTAS, ROLLUPS
 from common.tickets.counting.facts import FIELDS, count
+from common.tickets.counting.packing import PACKED
 
 FEW = 2_000
 """How many tickets of a quarter hour may lie at either side of a cut before they are counted to choose a side."""
 
-Groups = Mapping[str, "Mapping[str, int] | None"]
+Groups = Mapping[str, "Mapping[str, int] | bytes | None"]
 Span = tuple[datetime, datetime]
 Rollup = Mapping[str, Any]
 
 
 @dataclass
 class Summed:
-    """Counts by group, customers' ids escaped, and the totals by quarter hour."""
+    """Counts by group, customers' ids escaped, and the totals by quarter hour.
+
+    Of keywords and customers only the largest are there once it is summed up.
+    """
 
     groups: dict[str, dict[str, int]] = field(
         default_factory=lambda: {group: defaultdict(int) for group in GROUPS}
     )
+    parts: dict[str, list[Part]] = field(default_factory=lambda: {group: [] for group in PACKED})
     totals: Totals = field(default_factory=lambda: Totals(0, 0, 0, [0]))
 
     def add(self, groups: Groups, times: int = 1) -> None:
         """Add *groups*, or take them away."""
         for group, counts in groups.items():
+            if isinstance(counts, bytes):
+                self.parts[group].append((counts, times))
+                continue
             mine = self.groups[group]
             for key, n in (counts or {}).items():
                 mine[key] += times * n
+
+    def settle(self) -> None:
+        """Find the largest counts of the groups that are packed."""
+        for group, parts in self.parts.items():
+            self.groups[group] = largest(parts, self.groups[group])
 
 
 def read(scope: OrgScope, asked: Asked) -> Summed:
@@ -78,6 +92,7 @@ class _Reading:
             if CellNo(part["day"], part["cell"]) in whole_cells or part["day"] in self._cut.days:
                 self._summed.add({group: part[group] for group in GROUPS if group in part})
         self._summed.totals = self._quarters.totals(self._within())
+        self._summed.settle()
         return self._summed
 
     # What tickets tell.

@@ -7,6 +7,7 @@ from typing import Any, get_args
 
 from common.analytics.asked import Asked
 from common.analytics.reading import Summed, read
+from common.analytics.tops import TOP
 from common.analytics.trends import by_day, by_hour
 from common.clock import Clock, rfc3339
 from common.ids import OrgId
@@ -16,7 +17,6 @@ from common.tickets.classifying.classifier import SentimentClass, UrgencyClass
 from common.tickets.counting.facts import RELATIVE_ERROR, UNKNOWN, middle_of
 from common.tickets.ticket import STATUSES
 
-TOP = 20
 AT_RISK_FROM = 2
 """How many negative tickets that can't wait put a customer at risk."""
 

@@ -19,8 +19,9 @@ ROLLUPS = TenantCollection(
 """`{source_id, span, block, cells: {number: Cell}, quarters: totals}`.
 
 `source_id` is None for all sources together; the block is the day's number divided by the span. A day has cells 0
-to 3; an octet and 64 days have cell 0 alone, and an octet the totals of its 768 quarter hours (`sums.packed`). Of
-a group that grew past its bound a cell keeps None: then what it sums up is asked.
+to 3; an octet and 64 days have cell 0 alone, and an octet the totals of its 768 quarter hours (`sums.packed`).
+Keywords and customers are packed (`packing`). Of a group that grew past its bound a cell keeps None: then what it
+sums up is asked.
 """
 
 DELTAS = TenantCollection(

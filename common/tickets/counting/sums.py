@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from common.tickets.counting.cells import DAY, GROUPS, OCTET, QUARTERS_A_DAY, SPANS
+from common.tickets.counting.packing import PACKED, pack, unpack
 
 CROWDED_BYTES = 1_000_000
 """How many bytes the keys of a group in a cell may have; beyond it the group is kept as None."""
@@ -40,7 +41,11 @@ class Rollup:
     def restored(cls, stored: Mapping[str, Any]) -> "Rollup":
         """Return the rollup that is *stored*."""
         quarters = {str(number): n for number, n in enumerate(unpacked(stored.get("quarters"))) if n}
-        return cls(stored.get("cells") or {}, quarters)
+        cells = {
+            number: {group: _restored(counts) for group, counts in cell.items()}
+            for number, cell in (stored.get("cells") or {}).items()
+        }
+        return cls(cells, quarters)
 
     @property
     def is_empty(self) -> bool:
@@ -49,7 +54,11 @@ class Rollup:
 
     def stored(self) -> dict[str, Any]:
         """Return what is stored of it."""
-        cells = {number: cell for number, cell in self.cells.items() if cell}
+        cells = {
+            number: {group: _stored(group, counts) for group, counts in cell.items()}
+            for number, cell in self.cells.items()
+            if cell
+        }
         return {"cells": cells, **({"quarters": packed(self.quarters)} if self.quarters else {})}
 
     def add(self, other: "Rollup", times: int = 1) -> None:
@@ -115,6 +124,14 @@ def summed(parts: Iterable[Mapping[str, Any]]) -> dict[Key, Rollup]:
                     shifted = {str(first + int(number)): n for number, n in part["quarters"].items()}
                     add_counts(rollup.quarters, shifted)
     return found
+
+
+def _restored(counts: Any) -> "dict[str, int] | None":
+    return unpack(counts) if isinstance(counts, bytes) else counts
+
+
+def _stored(group: str, counts: "Mapping[str, int] | None") -> Any:
+    return pack(counts) if group in PACKED and counts is not None else counts
 
 
 def _is_crowded(counts: Mapping[str, int]) -> bool:

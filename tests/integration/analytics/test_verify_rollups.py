@@ -16,6 +16,7 @@ from common.tenancy.scope import OrgScope
 from common.tickets.counting import verifying
 from common.tickets.counting.collections import DELTAS, ROLLUPS
 from common.tickets.counting.folding import fold_all
+from common.tickets.counting.packing import pack
 from common.tickets.counting.sums import Rollup, packed
 from common.tickets.writing import Overtaken
 from tests.integration.analytics.lives import Life
@@ -46,10 +47,11 @@ def verify(services: Services, slot: Slot, life: Life, *, repair: bool = True) -
 
 def spoil_a_count(scope: OrgScope, chance: random.Random) -> None:
     one = chance.choice(list(scope[ROLLUPS].find({"span": 1})))
-    cell = chance.choice(list(one["cells"].values()))
-    group = chance.choice(list(cell.values()))
+    rollup = Rollup.restored(one)
+    cell = chance.choice(list(rollup.cells.values()))
+    group = chance.choice([counts for counts in cell.values() if counts])
     group[chance.choice(list(group))] += 1
-    scope[ROLLUPS].update_one({"_id": one["_id"]}, {"$set": {"cells": one["cells"]}})
+    scope[ROLLUPS].update_one({"_id": one["_id"]}, {"$set": rollup.stored()})
 
 
 def lose_a_rollup(scope: OrgScope, chance: random.Random) -> None:
@@ -65,7 +67,7 @@ def lose_a_delta(scope: OrgScope, chance: random.Random) -> None:
 
 
 def make_one_up(scope: OrgScope, _: random.Random) -> None:
-    cells = {"2": {"counts": {"total": 3}, "keywords": {"ghost": 3}}}
+    cells = {"2": {"counts": {"total": 3}, "keywords": pack({"ghost": 3})}}
     scope[ROLLUPS].insert_one({"_id": "made-up", "source_id": "ghost", "span": 1, "block": 4_000, "cells": cells})
 
 

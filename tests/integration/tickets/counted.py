@@ -31,4 +31,8 @@ def recounted(scope: OrgScope) -> dict[Key, Any]:
 
 
 def _shown(rollups: dict[Key, Rollup]) -> dict[Key, Any]:
-    return {key: one.stored() for key, one in rollups.items() if not one.is_empty}
+    return {
+        key: ({number: cell for number, cell in one.cells.items() if cell}, one.quarters)
+        for key, one in rollups.items()
+        if not one.is_empty
+    }

@@ -29,9 +29,9 @@ _COLUMNS = (
     Column("created_at", "instant"),
     Column("updated_at", "instant"),
 )
-_FIELDS = tuple("_id" if column.name == "id" else column.name for column in _COLUMNS)
-_ATTRIBUTES = _FIELDS.index("attributes")
-_PROJECTION = dict.fromkeys(_FIELDS, 1)
+FIELDS = tuple("_id" if column.name == "id" else column.name for column in _COLUMNS)
+_ATTRIBUTES = FIELDS.index("attributes")
+_PROJECTION = dict.fromkeys(FIELDS, 1)
 _OLDEST_FIRST = (("created_at", 1), ("_id", 1))
 
 
@@ -42,12 +42,12 @@ def rows_of_tickets(scope: OrgScope, asked: Asked) -> Rows:
 
 
 def _rows(scope: OrgScope, asked: Asked) -> Iterator[Sequence[Any]]:
-    of_row = itemgetter(*_FIELDS)
+    of_row = itemgetter(*FIELDS)
     for stored in scope[TICKETS].find(_where(asked), projection=_PROJECTION, sort=_OLDEST_FIRST):
         try:
             row = list(of_row(stored))
         except KeyError:  # a document of an earlier version lacks some
-            row = [stored.get(name) for name in _FIELDS]
+            row = [stored.get(name) for name in FIELDS]
         if row[_ATTRIBUTES]:
             row[_ATTRIBUTES] = from_stored(row[_ATTRIBUTES])
         yield row
