@@ -382,9 +382,12 @@ def command_of(name: str, slots: int) -> tuple[str, ...]:
         return (sys.executable, "-m", "workers.sweeper")
     if name.startswith("api"):
         return (sys.executable, "-m", "web.server")
-    queue = {"organizer": "organizations", "importer": "files", "ingester": "ingestion"}.get(
-        name.partition("-")[0], QUEUE
-    )
+    queue = {
+        "organizer": "organizations",
+        "importer": "files",
+        "ingester": "ingestion",
+        "analyst": "analytics",
+    }.get(name.partition("-")[0], QUEUE)
     options = ("-Q", f"fairway.{queue}", "-c", str(slots), "-n", f"{name}@%h", "-E")
     celery = (sys.executable, "-m", "celery", "-q", "-A", "workers.app", "worker")
     return (*celery, *options, "--without-mingle", "--without-gossip")
