@@ -24,10 +24,9 @@ blueprint = Blueprint("platform totals", __name__, tag="Operators: tenants")
 HERE = "/v1/operations/analytics/platform"
 
 
-class SumsSchema(Shape):
-    """What all organizations have; jobs of the last seven days."""
+class FiguresSchema(Shape):
+    """What is measured of an organization, and summed up of all."""
 
-    organizations = ma.fields.Integer()
     users = ma.fields.Integer()
     tickets = ma.fields.Integer()
     sources = ma.fields.Integer()
@@ -36,6 +35,12 @@ class SumsSchema(Shape):
     jobs = ma.fields.Integer(metadata={"description": f"accepted in the last {USED_OVER.days} days"})
     ended = ma.fields.Integer()
     failed = ma.fields.Integer()
+
+
+class SumsSchema(FiguresSchema):
+    """What all organizations have."""
+
+    organizations = ma.fields.Integer()
 
 
 class QueueTimesSchema(Shape):
@@ -84,7 +89,7 @@ class TotalsSchema(Shape):
     as_of = instant()
 
 
-class MeasuredSchema(Shape):
+class MeasuredSchema(FiguresSchema):
     """What one organization had when it was measured."""
 
     org_id = ma.fields.String()
@@ -92,14 +97,6 @@ class MeasuredSchema(Shape):
     tier = ma.fields.String()
     state = ma.fields.String()
     mode = ma.fields.String(validate=ma.validate.OneOf(["pooled", "dedicated"]))
-    users = ma.fields.Integer()
-    tickets = ma.fields.Integer()
-    sources = ma.fields.Integer()
-    files = ma.fields.Integer()
-    storage_bytes = ma.fields.Integer()
-    jobs = ma.fields.Integer(metadata={"description": f"accepted in the last {USED_OVER.days} days"})
-    ended = ma.fields.Integer()
-    failed = ma.fields.Integer()
     queued = ma.fields.Integer(
         metadata={"description": f"jobs of the last {QUEUED_OVER.days} day that began or wait"}
     )
