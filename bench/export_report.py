@@ -1,6 +1,6 @@
 """A report of all tickets as CSV against a bare loop from a cursor to a file; and how much memory each takes.
 
-Each side runs in a process of its own, whose peak is told by the kernel. `FAIRWAY_BENCH_ROWS` makes it smaller.
+Each side runs in a process of its own, whose peak is told by the kernel. `BENCH_ROWS` makes it smaller.
 """
 
 import csv
@@ -9,6 +9,7 @@ import resource
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from datetime import timedelta
 from itertools import islice
 from pathlib import Path
@@ -29,7 +30,7 @@ from common.tickets.collections import TICKETS
 from common.tickets.fields import MESSAGE_MAX_CHARS
 from workers.analytics.reporting.tickets import FIELDS
 
-ROWS = int(os.environ.get("FAIRWAY_BENCH_ROWS", "1000000"))
+ROWS = int(os.environ.get("BENCH_ROWS", "1000000"))
 ROUNDS = 3
 BAR, PEAK_BAR_MB = 0.6, 200.0
 TEXT = (
@@ -72,10 +73,11 @@ def fill(scope: OrgScope) -> None:
 
 
 def side(made: Rig, which: str, org_id: str) -> dict[str, float]:
-    """Run one side in a process of its own."""
+    """Run one side in a process of its own; nobody ends the jobs of earlier rounds, so they are forgotten."""
+    made.empty()
     done = subprocess.run(
         [sys.executable, "-m", "bench.export_report", which, org_id],
-        env=made.environment(PYTHONPATH=os.pathsep.join(map(str, (ROOT, HERE)))),
+        env=made.environment(PYTHONPATH=os.pathsep.join(map(str, (ROOT, HERE))), BENCH_ROWS=str(ROWS)),
         cwd=ROOT,
         check=True,
         stdout=subprocess.PIPE,
@@ -85,55 +87,65 @@ def side(made: Rig, which: str, org_id: str) -> dict[str, float]:
     return dict(zip(names, map(float, done.stdout.split()[-4:]), strict=True))
 
 
-def ours(org_id: OrgId) -> int:
-    """Do the job as a worker does; return the size of the file."""
+def ours(org_id: OrgId) -> Callable[[], int]:
+    """Return what does the job as a worker does, and returns the size of the file."""
     from common.config import current
     from workers import runner
     from workers.context import Context
 
     runner.discover()
     services = Services(current())
+    services.control.jobs.find_one({"_id": ""})  # connected, as a worker is
     who = Caller(org_id=org_id, user_id="bench", role="admin", request_id="bench")
     job = ExportReport(report="tickets", format="csv", start=BEGIN, end=BEGIN + timedelta(days=DAYS))
     services.submit(who, job)
     (member,) = services.lanes.take("analytics", "1-1", linger_s=0, hold_s=3_600)
-    claimed = services.jobs.claim(member, "bench")
-    assert claimed is not None
-    outcome = runner.run(claimed, Context(services, claimed))
-    assert outcome.ending == "succeeded", outcome
-    (report,) = services.reports.page(org_id, before=None, limit=1)
-    assert report.rows == ROWS
-    services.reports.delete(org_id, report.report_id)
-    return report.size_bytes
+
+    def work() -> int:
+        claimed = services.jobs.claim(member, "bench")
+        assert claimed is not None
+        outcome = runner.run(claimed, Context(services, claimed))
+        assert outcome.ending == "succeeded", outcome
+        (report,) = services.reports.page(org_id, before=None, limit=1)
+        assert report.rows == ROWS
+        return report.size_bytes
+
+    return work
 
 
-def plain(org_id: OrgId) -> int:
-    """Write each document of a cursor to a file, column by column; return its size."""
+def plain(org_id: OrgId) -> Callable[[], int]:
+    """Return what writes each document of a cursor to a file, column by column, and returns its size."""
     folder = Path(os.environ["FAIRWAY_DATA_DIR"])
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "plain.csv"
     client: MongoClient[Any] = MongoClient(os.environ["FAIRWAY_MONGO_URL"], tz_aware=True)
+    tickets = client["bench_data"]["tickets"]
+    tickets.find_one({"_id": ""})
     where = {
         "org_id": org_id,
         "created_at": {"$gte": BEGIN, "$lt": BEGIN + timedelta(days=DAYS)},
         "deleted_at": None,
     }
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(FIELDS)
-        projection = dict.fromkeys(FIELDS, 1)
-        for one in client["bench_data"]["tickets"].find(where, projection).sort([("created_at", 1), ("_id", 1)]):
-            writer.writerow([one.get(name) for name in FIELDS])
-        file.flush()
-        os.fsync(file.fileno())
-    return path.stat().st_size
+
+    def work() -> int:
+        with path.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file)
+            writer.writerow(FIELDS)
+            for one in tickets.find(where, dict.fromkeys(FIELDS, 1)).sort([("created_at", 1), ("_id", 1)]):
+                writer.writerow([one.get(name) for name in FIELDS])
+            file.flush()
+            os.fsync(file.fileno())
+        return path.stat().st_size
+
+    return work
 
 
 def one_side(which: str, org_id: OrgId) -> None:
     """Measure one side in this process, and print what it took."""
+    work = {"ours": ours, "plain": plain}[which](org_id)
     before_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     began = time.perf_counter()
-    size = {"ours": ours, "plain": plain}[which](org_id)
+    size = work()
     took_s = time.perf_counter() - began
     print(took_s, before_mb, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, size)
 

@@ -1,6 +1,6 @@
 """What 10,000 organizations come to: by the census, against asking each of them; time, and documents examined.
 
-`FAIRWAY_BENCH_ORGANIZATIONS` makes it smaller. The first hundredth of them is dedicated.
+`BENCH_ORGANIZATIONS` makes it smaller. The first hundredth of them is dedicated.
 """
 
 import os
@@ -21,7 +21,7 @@ from common.sources.collections import SOURCES
 from common.tenancy.scope import OrgScope
 from common.tickets.counting.collections import DELTAS, ROLLUPS
 
-ORGANIZATIONS = int(os.environ.get("FAIRWAY_BENCH_ORGANIZATIONS", "10000"))
+ORGANIZATIONS = int(os.environ.get("BENCH_ORGANIZATIONS", "10000"))
 DEDICATED = ORGANIZATIONS // 1_000
 BLOCKS, DAYS = 6, 60
 PEOPLE, JOBS = 3, 5

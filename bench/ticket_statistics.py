@@ -1,7 +1,7 @@
 """Statistics of a year's tickets from rollups against the plain `$facet`; and of 1,000,000 against 10,000 tickets.
 
 One organization has most of the tickets of the database, of three sources; words and customers are skewed.
-`FAIRWAY_BENCH_TICKETS` makes it smaller.
+`BENCH_TICKETS` makes it smaller.
 """
 
 import os
@@ -26,7 +26,7 @@ from common.tickets.collections import TICKETS
 from common.tickets.counting.collections import ROLLUPS
 from common.tickets.counting.verifying import last_step, octets, steps_of
 
-LARGE = int(os.environ.get("FAIRWAY_BENCH_TICKETS", "1000000"))
+LARGE = int(os.environ.get("BENCH_TICKETS", "1000000"))
 SMALL = LARGE // 100
 OTHERS = 4
 BAR, AIM, GROWTH_BAR = 100.0, 500.0, 3.0

@@ -59,11 +59,18 @@ class OrgCollection:
         sort: Sequence[tuple[str, int]] | None = None,
         limit: int = 0,
         hint: str | None = None,
+        batch_size: int = 0,
     ) -> Iterator[dict[str, Any]]:
-        """Iterate over the documents that match."""
+        """Iterate over the documents that match; *batch_size* of them come at a time, or what the server gives."""
         refuse_forbidden(projection)
         cursor = self.__collection.find(
-            self.__mine(filter), projection, sort=sort, limit=limit, hint=hint, session=self.__session
+            self.__mine(filter),
+            projection,
+            sort=sort,
+            limit=limit,
+            hint=hint,
+            batch_size=batch_size,
+            session=self.__session,
         )
         return _rows(cursor)
 

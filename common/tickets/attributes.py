@@ -20,6 +20,8 @@ def escape(name: str) -> str:
 
 def unescape(stored: str) -> str:
     """Return the name that `escape` was given."""
+    if "%" not in stored:
+        return stored
     if stored == _EMPTY:
         return ""
     return _ESCAPED.sub(lambda found: chr(int(found[1], 16)), stored)

@@ -1,6 +1,10 @@
-"""A cell of a table: text that no spreadsheet runs, a number, a truth, or nothing."""
+"""Cells of a table: text that no spreadsheet runs, a number, a truth, or nothing.
 
-from collections.abc import Callable, Mapping, Sequence
+Made a column at a time: what holds for all cells of a column is asked once.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 import orjson
@@ -9,30 +13,35 @@ from common.clock import rfc3339
 from workers.analytics.reporting.formulas import harmless
 from workers.analytics.reporting.rows import Column, Holds
 
-_TRUTHS = {True: "true", False: "false"}
+_TRUTHS = {True: "true", False: "false", None: None}
+_UTC = "+00:00"
 
 
-def cells_of(columns: Sequence[Column]) -> Callable[[Sequence[Any]], list[Any]]:
-    """Return what makes cells of a row of these columns."""
-    makers = [_MAKERS[column.holds] for column in columns]
-
-    def cells(row: Sequence[Any]) -> list[Any]:
-        return [None if value is None else make(value) for make, value in zip(makers, row, strict=True)]
-
-    return cells
+def cells_of(columns: Sequence[Column], rows: Sequence[Sequence[Any]]) -> Iterable[tuple[Any, ...]]:
+    """Return *rows* of these columns with each value made a cell."""
+    made = [
+        _MAKERS[column.holds](values) for column, values in zip(columns, zip(*rows, strict=True), strict=False)
+    ]
+    return zip(*made, strict=True)
 
 
-def _plain(value: Any) -> Any:
-    return _TRUTHS[value] if value is True or value is False else value
+def _each(make: Callable[[Any], Any]) -> Callable[[Iterable[Any]], list[Any]]:
+    return lambda values: [None if value is None else make(value) for value in values]
+
+
+def _instant(value: datetime) -> str:
+    text = value.isoformat(timespec="milliseconds")
+    return f"{text[:-6]}Z" if text.endswith(_UTC) else rfc3339(value)
 
 
 def _json(value: Any) -> str:
     return orjson.dumps(value, default=str).decode() if value else ""
 
 
-_MAKERS: Mapping[Holds, Callable[[Any], Any]] = {
-    "text": harmless,
-    "plain": _plain,
-    "instant": rfc3339,
-    "json": _json,
+_MAKERS: Mapping[Holds, Callable[[Iterable[Any]], Iterable[Any]]] = {
+    "text": _each(harmless),
+    "plain": lambda values: values,
+    "truth": lambda values: [_TRUTHS[value] for value in values],
+    "instant": _each(_instant),
+    "json": _each(_json),
 }

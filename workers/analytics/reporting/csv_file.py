@@ -10,11 +10,11 @@ from workers.analytics.reporting.rows import Rows
 
 def write_csv(report: Rows) -> Iterator[tuple[bytes, int]]:
     """Write *report*; go through the pieces of the file, each with how many rows it has."""
-    cells, buffer = cells_of(report.columns), io.StringIO()
+    buffer = io.StringIO()
     writer = csv.writer(buffer)
     writer.writerow([column.name for column in report.columns])
     for some in report.groups():
-        writer.writerows(map(cells, some))
+        writer.writerows(cells_of(report.columns, some))
         yield _taken(buffer), len(some)
     yield _taken(buffer), 0
 

@@ -13,6 +13,8 @@ _NUMBER = re.compile(r"[+-]?[0-9]+([.,][0-9]+)?")
 
 def harmless(text: str) -> str:
     """Return *text* with an apostrophe before it if it could be run as a formula; a number can't."""
+    if text[:1].isalnum():  # as nearly all text does
+        return text
     if _BEGINS.match(text) is None or _NUMBER.fullmatch(text) is not None:
         return text
     return f"'{text}"

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Literal
 
-Holds = Literal["text", "plain", "instant", "json"]
-"""*text* is anybody's; *plain* a number, a truth or a word of ours; *instant* an aware datetime; *json* a list or
-an object."""
+Holds = Literal["text", "plain", "truth", "instant", "json"]
+"""*text* is anybody's, *plain* a number or a word of ours, *instant* an aware datetime, *json* a list or an
+object."""
 
-AT_ONCE = 500
+AT_ONCE = 1_000
 """Rows that are written, and counted, together."""
 
 

@@ -1,7 +1,6 @@
 """The tickets of a range as rows, streamed in the order in which they were made."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from operator import itemgetter
 from typing import Any
 
 from common.analytics.asked import Asked
@@ -9,7 +8,7 @@ from common.analytics.reading import read
 from common.tenancy.scope import OrgScope
 from common.tickets.attributes import from_stored
 from common.tickets.collections import LIVE, TICKETS
-from workers.analytics.reporting.rows import Column, Rows
+from workers.analytics.reporting.rows import AT_ONCE, Column, Rows
 
 _COLUMNS = (
     Column("id", "plain"),
@@ -24,7 +23,7 @@ _COLUMNS = (
     Column("attributes", "json"),
     Column("urgency", "plain"),
     Column("sentiment", "plain"),
-    Column("requires_action", "plain"),
+    Column("requires_action", "truth"),
     Column("classifier", "plain"),
     Column("created_at", "instant"),
     Column("updated_at", "instant"),
@@ -42,12 +41,10 @@ def rows_of_tickets(scope: OrgScope, asked: Asked) -> Rows:
 
 
 def _rows(scope: OrgScope, asked: Asked) -> Iterator[Sequence[Any]]:
-    of_row = itemgetter(*FIELDS)
-    for stored in scope[TICKETS].find(_where(asked), projection=_PROJECTION, sort=_OLDEST_FIRST):
-        try:
-            row = list(of_row(stored))
-        except KeyError:  # a document of an earlier version lacks some
-            row = [stored.get(name) for name in FIELDS]
+    for stored in scope[TICKETS].find(
+        _where(asked), projection=_PROJECTION, sort=_OLDEST_FIRST, batch_size=AT_ONCE
+    ):
+        row = list(map(stored.get, FIELDS))  # what an earlier version did not keep is null
         if row[_ATTRIBUTES]:
             row[_ATTRIBUTES] = from_stored(row[_ATTRIBUTES])
         yield row

@@ -42,14 +42,14 @@ def write_xlsx(report: Rows) -> Iterator[tuple[bytes, int]]:
 def _fill(book: Workbook, report: Rows) -> Iterator[tuple[bytes, int]]:
     """Write the sheet; its bytes come when it is closed, so that pieces are empty here."""
     refuse_too_many(report.total)
-    sheet, cells, at = book.add_worksheet(), cells_of(report.columns), 0
+    sheet, at = book.add_worksheet(), 0
     sheet.freeze_panes(1, 0)
     sheet.write_row(0, 0, [column.name for column in report.columns], book.add_format({"bold": True}))
     for some in report.groups():
         refuse_too_many(at + len(some))
-        for row in some:
+        for row in cells_of(report.columns, some):
             at += 1
-            for column, cell in enumerate(cells(row)):
+            for column, cell in enumerate(row):
                 if isinstance(cell, str):
                     sheet.write_string(at, column, _fitting(cell))
                 elif cell is not None:
