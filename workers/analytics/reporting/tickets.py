@@ -44,7 +44,7 @@ def _rows(scope: OrgScope, asked: Asked) -> Iterator[Sequence[Any]]:
     for stored in scope[TICKETS].find(
         _where(asked), projection=_PROJECTION, sort=_OLDEST_FIRST, batch_size=AT_ONCE
     ):
-        row = list(map(stored.get, FIELDS))  # what an earlier version did not keep is null
+        row: list[Any] = list(map(stored.get, FIELDS))  # what an earlier version did not keep is null
         if row[_ATTRIBUTES]:
             row[_ATTRIBUTES] = from_stored(row[_ATTRIBUTES])
         yield row
