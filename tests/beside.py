@@ -1,6 +1,6 @@
-"""Which tests run beside one another: files on as many processes as there are, but what kills runs alone, at last.
+"""Which tests run beside one another: files on as many processes as there are, but whole stacks alone, at last.
 
-A process that kills, freezes and measures others must not share the machine with anybody else's load.
+What starts a whole stack, kills and freezes it and waits for it to go on must not share the machine with others.
 """
 
 import fcntl
@@ -11,14 +11,14 @@ from typing import Any
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
-FAULTS = "tests/faults/"
+ALONE = ("tests/acceptance/", "tests/faults/", "tests/fuzz/")
 
 
 class ByFile(LoadScopeScheduling):
-    """Gives out a file at a time, and all faults together as one."""
+    """Gives out a file at a time, and all that runs alone as one."""
 
     def _split_scope(self, nodeid: str) -> str:
-        return FAULTS if nodeid.startswith(FAULTS) else nodeid.split("::", 1)[0]
+        return "alone" if nodeid.startswith(ALONE) else nodeid.split("::", 1)[0]
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:
@@ -29,20 +29,20 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the faults last."""
-    items.sort(key=lambda item: item.nodeid.startswith(FAULTS))
+    """Put what runs alone last."""
+    items.sort(key=lambda item: item.nodeid.startswith(ALONE))
 
 
 @pytest.fixture(autouse=True)
 def _beside_others_or_alone(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[None]:
-    """Let faults wait until nobody else is at work, and others until no fault is."""
+    """Let what runs alone wait until nobody else is at work, and others until it is done."""
     if not hasattr(request.config, "workerinput"):
         yield
         return
     shared: Path = tmp_path_factory.getbasetemp().parent
     with (shared / "at-work").open("w") as file:
-        is_fault = request.node.nodeid.startswith(FAULTS)
-        fcntl.flock(file, fcntl.LOCK_EX if is_fault else fcntl.LOCK_SH)
+        is_alone = request.node.nodeid.startswith(ALONE)
+        fcntl.flock(file, fcntl.LOCK_EX if is_alone else fcntl.LOCK_SH)
         yield

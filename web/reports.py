@@ -31,7 +31,11 @@ from web.ticket_statistics import ZONE_MAX_CHARS, RangeSchema
 blueprint = Blueprint("reports", __name__, tag="Analytics", scope="tickets")
 
 URL_LASTS_S = 60
-OPAQUE = "application/octet-stream"
+_CONTENTS = {media_type: {"schema": BINARY, "example": "…"} for media_type in MEDIA_TYPES.values()}
+_RESPONSES: dict[Any, Any] = {
+    **openapi.errors("range-not-satisfiable"),
+    **{status: {"content": _CONTENTS} for status in (200, 206)},
+}
 _KIND = ma.validate.OneOf(get_args(ReportKind))
 _FORMAT = ma.validate.OneOf(get_args(ReportFormat))
 _USAGE_SCOPE = "organization:read"
@@ -149,11 +153,11 @@ def get_report(report_id: str) -> Response:
 
 @blueprint.route("/v1/analytics/reports/<id:report_id>/content", methods=["GET"])
 @requires("admin", "member")
-@blueprint.response(200, BINARY, content_type=OPAQUE, example="…")
-@blueprint.alt_response(206, schema=BINARY, content_type=OPAQUE, example="…")
+@blueprint.response(200, BINARY, content_type=MEDIA_TYPES["csv"], example="…")
+@blueprint.alt_response(206, schema=BINARY, content_type=MEDIA_TYPES["csv"], example="…")
 @blueprint.alt_response(304, description="The caller has it already")
 @blueprint.alt_response(307, description="Where the bytes are to be had, for a minute, without credentials")
-@blueprint.doc(parameters=RANGES, responses=openapi.errors("range-not-satisfiable"))
+@blueprint.doc(parameters=RANGES, responses=_RESPONSES)
 def download_report(report_id: str) -> Response:
     """Download a report. Ranges are served, so that a download can be resumed; the ETag is the content's hash."""
     report = services().reports.get(caller().org_id, report_id)

@@ -81,9 +81,13 @@ class Composed:
             client = f"{shlex.join(redis_cli())} -p {self.ports[name]}"
             command = ["sh", "-c", command[0].replace("redis-cli", client)]
         environment = self.environment(name) if name in OURS else os.environ
-        return subprocess.run(
-            self.here(command), env=environment, cwd=ROOT, capture_output=True, text=True, timeout=30, check=False
-        )
+        asked = self.here(command)
+        try:
+            return subprocess.run(
+                asked, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=30, check=False
+            )
+        except subprocess.TimeoutExpired:  # to the engine that is ill as well
+            return subprocess.CompletedProcess(asked, 1, "", "It did not answer within 30 s.")
 
     def environment(self, name: str) -> dict[str, str]:
         """Return the environment of the service *name*; nothing of ours comes from outside."""

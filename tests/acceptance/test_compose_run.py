@@ -46,7 +46,7 @@ def composed(before_and_after: tuple[dict[str, tuple[int, str]], Composed]) -> C
 
 def until(reached: Callable[[], bool], what: str, composed: Composed) -> None:
     """Poll until *reached*."""
-    deadline = time.monotonic() + 90
+    deadline = time.monotonic() + 180
     while not reached():
         failing = {name: composed.check(name).stderr[-300:] for name in CHECKED if time.monotonic() > deadline}
         assert time.monotonic() < deadline, (what, failing, "\n".join(composed.lines[-60:]))

@@ -6,16 +6,18 @@ from typing import Any
 from flask import Response, request
 from werkzeug.wsgi import wrap_file
 
+from common.errors import Fault, Invalid
 from common.storage.disposition import content_disposition
 from web.contract.services import services
 
+_HEADER_MAX_CHARS = 1_000
 BINARY: dict[str, Any] = {"type": "string", "format": "binary"}
 RANGES: list[dict[str, Any]] = [
     {
         "name": name,
         "in": "header",
         "required": False,
-        "schema": {"type": "string", "maxLength": 1_000},
+        "schema": {"type": "string", "maxLength": _HEADER_MAX_CHARS},
         "description": description,
     }
     for name, description in (
@@ -29,7 +31,11 @@ RANGES: list[dict[str, Any]] = [
 def streamed(
     blob_id: str, filename: str, *, size_bytes: int, sha256: str, media_type: str, created_at: datetime
 ) -> Response:
-    """Answer with a stored content, or the part that is asked for. Raises `NotFound`, `StorageUnavailable`."""
+    """Answer with a stored content, or the part that is asked for.
+
+    Raises `NotFound`, `StorageUnavailable`, and `Invalid` for a header of a part that is too long.
+    """
+    _refuse_long_headers()
     content = services().blobs.open(blob_id)
     response = Response(wrap_file(request.environ, content), mimetype=media_type, direct_passthrough=True)
     response.call_on_close(content.close)
@@ -40,3 +46,11 @@ def streamed(
     response.set_etag(sha256)
     response.make_conditional(request, accept_ranges=True, complete_length=size_bytes)
     return response
+
+
+def _refuse_long_headers() -> None:
+    """Raise `Invalid` for those that are longer than the document says."""
+    long = [one["name"] for one in RANGES if len(request.headers.get(one["name"], "")) > _HEADER_MAX_CHARS]
+    if long:
+        why = f"must have at most {_HEADER_MAX_CHARS:,} characters"
+        raise Invalid("Some headers are not valid; see errors.", [Fault(why, name, "header") for name in long])

@@ -121,7 +121,7 @@ def test_every_collection_of_the_control_plane_is_majority_journaled_and_from_th
 ) -> None:
     collections = [value for value in vars(control).values() if isinstance(value, Collection)]
 
-    assert len(collections) == 18
+    assert len(collections) == 24
     for collection in collections:
         assert collection.write_concern.document == {"w": "majority", "j": True}
         assert collection.read_concern.level == "majority"
