@@ -70,6 +70,14 @@ def test_a_download_goes_on_only_with_the_same_content(room: Room) -> None:
     assert (other.status_code, other.data) == (200, DATA)
 
 
+def test_a_condition_that_is_too_long_is_refused_by_its_header(room: Room) -> None:
+    file_id = room.share(DATA, "a.bin")["file_id"]
+
+    problem = problem_of(room.read(file_id, headers={"If-Range": "x" * 1_001}), 422)
+
+    assert [one["header"] for one in problem["errors"]] == ["If-Range"]
+
+
 def test_who_has_it_already_is_told_so(room: Room) -> None:
     file_id = room.share(DATA, "a.bin")["file_id"]
     etag = room.read(file_id).headers["ETag"]
