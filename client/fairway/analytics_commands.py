@@ -8,10 +8,12 @@ import click
 from fairway.ids import JOB_ID
 from fairway.starting import with_key, within
 from fairway.terminal import Terminal, reported
+from fairway.ticket_commands import source_id_of
 
 KINDS = ("tickets", "statistics", "usage", "overview")
 FORMATS = ("json", "csv", "xlsx", "html")
 
+_source = click.option("--source", help="A source's id or name, an import's name, or manual.")
 _report = click.argument("report_id", metavar="REPORT", type=JOB_ID)
 
 
@@ -19,13 +21,14 @@ _report = click.argument("report_id", metavar="REPORT", type=JOB_ID)
 @click.option("--from", "made_from", help="Made at or after: RFC 3339.")
 @click.option("--to", "made_to", help="Made before: RFC 3339.")
 @click.option("--tz", help="The zone of days and hours, as Europe/Berlin.")
-@click.option("--source", "source_id", help="A source's id, an import's name, or manual.")
+@_source
 @click.pass_obj
 @reported
-def statistics(terminal: Terminal, **which: str | None) -> None:
+def statistics(terminal: Terminal, *, source: str | None, **which: str | None) -> None:
     """Count tickets, of the last 30 days unless it is said otherwise."""
     with terminal.api() as fairway:
-        terminal.show(fairway.ticket_statistics(**which))
+        whose = source_id_of(fairway, source) if source is not None else None
+        terminal.show(fairway.ticket_statistics(source_id=whose, **which))
 
 
 @click.command()
@@ -60,18 +63,29 @@ def report() -> None:
 @click.option("--from", "made_from", required=True, help="RFC 3339.")
 @click.option("--to", "made_to", required=True, help="RFC 3339.")
 @click.option("--tz", default="UTC", show_default=True, help="Of statistics and overviews.")
-@click.option("--source", "source_id", help="A source's id, an import's name, or manual.")
+@_source
 @with_key
 @within
 @click.pass_obj
 @reported
-def make(terminal: Terminal, *, kind: str, file: Path, shape: str | None, within_s: float, **which: Any) -> None:
+def make(
+    terminal: Terminal,
+    *,
+    kind: str,
+    file: Path,
+    shape: str | None,
+    source: str | None,
+    within_s: float,
+    **which: Any,
+) -> None:
     """Have a report of KIND written, wait for it, and put it into FILE."""
     found = shape or file.suffix.removeprefix(".")
     if found not in FORMATS:
         raise click.BadParameter(f"must end in {', '.join(FORMATS)}, or say --format", param_hint="FILE")
     with terminal.api() as fairway:
-        job = fairway.wait(fairway.make_report(kind, found, **which).id, within_s=within_s)
+        whose = source_id_of(fairway, source) if source is not None else None
+        made = fairway.make_report(kind, found, source_id=whose, **which)
+        job = fairway.wait(made.id, within_s=within_s)
         if job.state == "succeeded":
             fairway.download_report(job.id, file)
     terminal.end(job)

@@ -41,7 +41,7 @@ _ticket = click.argument("ticket_id", metavar="TICKET", type=TICKET_ID)
 def tickets(terminal: Terminal, *, words: tuple[str, ...], source: str | None, limit: int, **which: Any) -> None:
     """List tickets, the newest first; with WORDS those that have them all in subject or message."""
     with terminal.api() as fairway:
-        whose = _source_id(fairway, source) if source is not None else None
+        whose = source_id_of(fairway, source) if source is not None else None
         found = islice(fairway.tickets(q=" ".join(words) or None, source_id=whose, **which), limit)
         shown = terminal.list(found, "id", "created_at", "status", "urgency", "sentiment", "subject", "message")
     if source is not None and not shown:
@@ -140,7 +140,7 @@ def history(terminal: Terminal, *, ticket_id: str, limit: int) -> None:
         terminal.list(found, "recorded_at", "action", "changes", "actor_id", "job_id")
 
 
-def _source_id(fairway: Fairway, source: str) -> str:
+def source_id_of(fairway: Fairway, source: str) -> str:
     """Return the id of the source that has the name *source*, or that as it is: imports have any name."""
     found = [] if ID.match(source) or source == _BY_HAND else ids_of(fairway, source)
     return the_only(found, source) if found else source

@@ -56,7 +56,7 @@ class Working:
 
     def _work(self) -> None:
         while not self._stopped.wait(0.02):
-            for queue in ("organizations", "tickets", "files", "ingestion"):
+            for queue in ("organizations", "tickets", "files", "ingestion", "analytics"):
                 self._slot.step(queue)
                 _, due = self._slot.services.lanes.due(queue)
                 if due:
