@@ -10,6 +10,7 @@ from common.analytics.platform_totals import DOMAINS_MOST, QUEUED_OVER, SORTS, U
 from common.analytics.total_platform import TotalPlatform
 from common.jobs.idempotency import Answer
 from common.jobs.record import JobRecord
+from common.metering.figures import MOST
 from web.contract import idempotency, paging, replies
 from web.contract.authentication import actor, caller, requires
 from web.contract.idempotency import once
@@ -32,7 +33,9 @@ class FiguresSchema(Shape):
     sources = ma.fields.Integer()
     files = ma.fields.Integer()
     storage_bytes = ma.fields.Integer()
-    jobs = ma.fields.Integer(metadata={"description": f"accepted in the last {USED_OVER.days} days"})
+    jobs = ma.fields.Integer(
+        metadata={"description": f"accepted since the day (UTC) began that was {USED_OVER.days} days ago"}
+    )
     ended = ma.fields.Integer()
     failed = ma.fields.Integer()
 
@@ -205,7 +208,7 @@ def list_measured_tenants(query: dict[str, Any], job_id: str) -> Response:
 
 def _read_place(place: Any) -> tuple[float | None, str]:
     value, org_id = place
-    if not isinstance(value, float | int | None) or not isinstance(org_id, str):
+    if not isinstance(value, float | int | None) or not isinstance(org_id, str) or abs(value or 0) > MOST:
         raise TypeError("no place among those that were measured")
     return value, org_id
 

@@ -16,6 +16,7 @@ from common.clock import Clock, rfc3339
 from common.errors import NotFound
 from common.files.collections import FILES
 from common.ids import OrgId, first_id_at
+from common.metering.figures import day_of
 from common.sources.collections import SOURCES
 from common.tenancy.census import Batch, Census, Sum
 from common.tenancy.control import ControlPlane
@@ -157,7 +158,7 @@ class PlatformTotals:
     def _used(self, org_ids: list[OrgId], now: datetime) -> dict[OrgId, dict[str, int]]:
         figures = {name: {"$sum": f"${name}"} for name in ("jobs", "ended", "failed")}
         steps = [
-            {"$match": {"org_id": {"$in": org_ids}, "day": {"$gt": now - USED_OVER}}},
+            {"$match": {"org_id": {"$in": org_ids}, "day": {"$gte": day_of(now - USED_OVER)}}},
             {"$group": {"_id": "$org_id", **figures}},
         ]
         return {one.pop("_id"): one for one in self._read("usage").aggregate(steps)}

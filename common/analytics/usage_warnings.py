@@ -42,7 +42,7 @@ class UsageWarnings:
         """
         known = kept.hour(self._control, [one for one in org_ids if one != PLATFORM], self._clock.now())
         near = [self._requests(org_id, sums) for org_id, sums in known.items()]
-        near += [self._waiting(org_id) for org_id in _with_most_jobs(known)]
+        near += [self._waiting(org_id) for org_id in {*_with_most_jobs(known), *self._warned_of_waiting()}]
         self._forget([_id(org_id, one) for org_id, one in near if not one.warns])
         return sum(self._tell(org_id, one) for org_id, one in near if one.warns)
 
@@ -54,6 +54,11 @@ class UsageWarnings:
     def _waiting(self, org_id: OrgId) -> tuple[OrgId, Near]:
         waiting, _ = self._lanes.waiting(org_id, queues())
         return org_id, Near("jobs_waiting", waiting, self._allowance_of(org_id).waiting)
+
+    def _warned_of_waiting(self) -> list[OrgId]:
+        """Return who was warned of jobs that wait: they may have fewer by now, and accept none."""
+        found = self._control.usage_warnings.find({"figure": "jobs_waiting"}, {"org_id": 1}).limit(ASKED_MOST)
+        return [one["org_id"] for one in found]
 
     def _forget(self, ids: Sequence[str]) -> None:
         if ids:

@@ -9,6 +9,7 @@ forgotten, a Redis that came back as it was a second ago) is known by it, and fo
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import redis
@@ -22,9 +23,12 @@ from common.ids import OrgId
 from common.logs import get_logger
 from common.metering.figures import MOST, Metered
 from common.metering.kept import MOVED, id_of
-from common.metering.meter import BUCKETS, counting
+from common.metering.meter import BUCKETS, EVERY_S, counting
 from common.metrics import SWALLOWED
 from common.tenancy.control import ControlPlane
+
+HANDED_ON_WITHIN = timedelta(seconds=2 * EVERY_S)
+"""What was counted longer ago is in Redis, while it answers."""
 
 Sums = Mapping[Metered, int]
 log = get_logger()
@@ -59,7 +63,9 @@ class Mover:
                 self._write(bucket, batch)
                 self._forget(bucket, batch)
                 moved |= {metered.org_id for metered in batch.sums}
-        self._control.platform_state.update_one(MOVED, {"$max": {"moved_at": begun_at}}, upsert=True)
+        self._control.platform_state.update_one(
+            MOVED, {"$max": {"moved_at": begun_at - HANDED_ON_WITHIN}}, upsert=True
+        )
         return moved
 
     def _batches(self, bucket: int) -> Iterator[_Batch]:

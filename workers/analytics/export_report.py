@@ -11,6 +11,7 @@ from common.analytics.reports import REPORTS_MOST, Report
 from common.clock import rfc3339
 from common.errors import JobFailed, NotFound
 from workers.analytics.reporting.csv_file import write_csv
+from workers.analytics.reporting.drafts import draft
 from workers.analytics.reporting.figures import rows_of_statistics, rows_of_usage
 from workers.analytics.reporting.json_file import write_json
 from workers.analytics.reporting.overview import overview
@@ -25,11 +26,7 @@ REPORT_MAX_BYTES = 64 * 1024**3
 Pieces = Iterator[tuple[bytes, int]]
 """The bytes of a file, and how many rows are in each piece."""
 
-_WRITERS: Mapping[ReportFormat, Callable[[Rows], Pieces]] = {
-    "csv": write_csv,
-    "json": write_json,
-    "xlsx": write_xlsx,
-}
+_STREAMED: Mapping[ReportFormat, Callable[[Rows], Pieces]] = {"csv": write_csv, "json": write_json}
 
 
 @dataclass(frozen=True)
@@ -106,7 +103,13 @@ def _written(ctx: Context, job: ExportReport) -> tuple[Pieces, int]:
     if job.report == "overview":
         return iter([(_page(ctx, job), 0)]), 0
     rows = _rows(ctx, job)
-    return _WRITERS[job.format](rows), rows.total
+    write = _STREAMED.get(job.format)
+    return write(rows) if write is not None else _drafted(ctx, rows), rows.total
+
+
+def _drafted(ctx: Context, rows: Rows) -> Pieces:
+    with draft(ctx.services.settings.data_dir, ctx.job_id) as folder:
+        yield from write_xlsx(rows, folder)
 
 
 def _rows(ctx: Context, job: ExportReport) -> Rows:

@@ -5,16 +5,19 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+import orjson
+
 from common.tickets.counting.cells import DAY, GROUPS, OCTET, QUARTERS_A_DAY, SPANS
 from common.tickets.counting.packing import PACKED, pack, unpack
 
 CROWDED_BYTES = 1_000_000
-"""How many bytes the keys of a group in a cell may have; beyond it the group is kept as None."""
+"""How many bytes a group of a cell may have as JSON; beyond it the group is kept as None.
 
-LOOKED_AT_FROM = 2_000
+Four cells with two such groups are half of what a document may have.
+"""
+
+LOOKED_AT_FROM = 500
 """Groups of fewer keys are not measured."""
-
-_BYTES_A_COUNT = 12
 
 QUARTERS_AN_OCTET = OCTET * QUARTERS_A_DAY
 _PACKED = f"<{QUARTERS_AN_OCTET}i"
@@ -135,4 +138,4 @@ def _stored(group: str, counts: "Mapping[str, int] | None") -> Any:
 
 
 def _is_crowded(counts: Mapping[str, int]) -> bool:
-    return len(counts) > LOOKED_AT_FROM and sum(map(len, counts)) + _BYTES_A_COUNT * len(counts) > CROWDED_BYTES
+    return len(counts) > LOOKED_AT_FROM and len(orjson.dumps(counts)) > CROWDED_BYTES

@@ -19,7 +19,7 @@ from common.ids import OrgId
 from common.metering import kept
 from common.metering.figures import DAY, HOUR
 from common.metering.meter import BUCKETS, MANY, Meter, bucket_of, counting
-from common.metering.mover import Mover
+from common.metering.mover import HANDED_ON_WITHIN, Mover
 from common.services import Services
 from tests.integration.metering.conftest import ACME, AT, OTHER, Still, of_day
 
@@ -42,7 +42,7 @@ def test_sums_reach_the_day_and_the_hour(services: Services, meter: Meter, mover
     assert (of_day(services, OTHER), of_day(services, OTHER, "rows")) == (0, 500)
     assert kept.hour(services.control, [ACME, OTHER], AT) == {ACME: {"requests": 3}, OTHER: {"rows": 500}}
     assert kept.hour(services.control, [ACME], still.now()) == {ACME: {"requests": 1}}
-    assert kept.moved_at(services.control) == still.now()
+    assert kept.moved_at(services.control) == still.now() - HANDED_ON_WITHIN
     assert mover.once() == set()
 
 

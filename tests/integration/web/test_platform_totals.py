@@ -1,10 +1,12 @@
 """What all organizations come to: exact in both placements, gone on with where it was cut off; for operators."""
 
+import base64
 from collections.abc import Callable
 from datetime import timedelta
 from itertools import pairwise
 from typing import Any
 
+import orjson
 import pytest
 from flask import Flask
 from hypothesis import given
@@ -14,6 +16,8 @@ from common.analytics import queue_times
 from common.analytics.platform_totals import SORTS
 from common.files.collections import FILES
 from common.ids import PLATFORM, OrgId, first_id_at, new_id
+from common.metering.figures import day_of
+from common.metering.kept import id_of
 from common.services import Services
 from common.tenancy.census import Census
 from tests.integration.analytics.lives import Life
@@ -230,6 +234,27 @@ def test_only_operators_measure_and_see_it(
     audited = operator("GET", "/v1/operations/audit-log").json["items"]
     assert audited[0]["action"] == "platform.total"
     assert [one["id"] for one in operator("GET", PATH).json["items"]] == [found["id"]]
+
+
+def test_what_was_used_six_days_and_23_hours_ago_is_of_the_last_seven_days(
+    services: Services, measured: Measured
+) -> None:
+    org_id, at = make_organization(services), services.clock.now() - timedelta(days=6, hours=23)
+    used = {"_id": id_of(org_id, day_of(at)), "org_id": org_id, "day": day_of(at), "jobs": 7}
+    services.control.usage.insert_one(used)
+
+    assert measured()["totals"]["jobs"] == 7
+
+
+def test_a_cursor_of_ones_own_making_is_refused(operator: Member, services: Services, measured: Measured) -> None:
+    for _ in range(3):
+        make_organization(services)
+    here = f"{PATH}/{measured()['id']}/tenants"
+    cursor = operator("GET", here, query_string={"limit": 1}).json["next_cursor"]
+    mark, (_, org_id) = orjson.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+    forged = base64.urlsafe_b64encode(orjson.dumps([mark, [2**63, org_id]])).decode().rstrip("=")
+
+    problem_of(operator("GET", here, query_string={"limit": 1, "cursor": forged}), 422)
 
 
 def test_who_is_purged_is_measured_no_more(services: Services, measured: Measured) -> None:

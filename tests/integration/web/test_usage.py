@@ -17,6 +17,7 @@ from common.clock import rfc3339
 from common.ids import PLATFORM, OrgId, new_id
 from common.metering.figures import DAY
 from common.metering.kept import id_of
+from common.metering.mover import HANDED_ON_WITHIN
 from common.services import Services
 from tests.integration.conftest import Slot, caller_of, make_organization
 from tests.integration.web.conftest import Member, problem_of
@@ -318,7 +319,7 @@ def test_a_removed_organization_leaves_no_usage(services: Services, admin: Membe
 
 
 def test_what_was_counted_up_to_when_is_said(services: Services, admin: Member) -> None:
-    before = rfc3339(services.clock.now())
+    before = rfc3339(services.clock.now() - HANDED_ON_WITHIN)
     move(services)
 
     assert before <= usage(admin)["counted_to"] <= rfc3339(services.clock.now())

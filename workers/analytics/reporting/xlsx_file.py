@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from xlsxwriter import Workbook
 
@@ -25,18 +24,17 @@ _TEXT_ONLY = {
 }
 
 
-def write_xlsx(report: Rows) -> Iterator[tuple[bytes, int]]:
-    """Write *report*; go through the pieces of the file, each with how many rows it has.
+def write_xlsx(report: Rows, folder: Path) -> Iterator[tuple[bytes, int]]:
+    """Write *report* in *folder*, which is there; go through the pieces of the file, each with its number of rows.
 
     Raises `JobFailed` for more rows than a sheet holds.
     """
-    with TemporaryDirectory() as folder:
-        path = Path(folder) / "report.xlsx"
-        with Workbook(str(path), {**_TEXT_ONLY, "tmpdir": folder}) as book:
-            yield from _fill(book, report)
-        with path.open("rb") as file:
-            while piece := file.read(_PIECE_BYTES):
-                yield piece, 0
+    path = folder / "report.xlsx"
+    with Workbook(str(path), {**_TEXT_ONLY, "tmpdir": str(folder)}) as book:
+        yield from _fill(book, report)
+    with path.open("rb") as file:
+        while piece := file.read(_PIECE_BYTES):
+            yield piece, 0
 
 
 def _fill(book: Workbook, report: Rows) -> Iterator[tuple[bytes, int]]:
