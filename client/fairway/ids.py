@@ -24,4 +24,5 @@ class IdOf(click.ParamType[str]):
 
 FILE_ID = IdOf("fairway files ROOM")
 JOB_ID = IdOf("fairway jobs")
+REPORT_ID = IdOf("fairway reports")
 TICKET_ID = IdOf("fairway tickets")

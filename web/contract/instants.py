@@ -6,13 +6,16 @@ from typing import Any
 import marshmallow as ma
 
 YEARS = (1970, 2200)
+_SAID = "Must be an instant with its offset from UTC, as 2026-01-31T09:30:00Z."
 
 
 class Instant(ma.fields.AwareDateTime):
     """An instant, read to UTC; one beyond the calendar's ends would overflow there."""
 
     default_error_messages = {  # noqa: RUF012 (marshmallow's own attribute)
-        "year": f"Must be in the years {YEARS[0]} to {YEARS[1]}."
+        "invalid": _SAID,
+        "invalid_awareness": _SAID,
+        "year": f"Must be in the years {YEARS[0]} to {YEARS[1]}.",
     }
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> datetime:

@@ -35,7 +35,9 @@ def test_reports_from_the_command_line(run: Run, fairway: Fairway, tmp_path: Pat
     made = run("report", "make", "overview", str(page), *OPTIONS, "--tz", "Europe/Berlin")
     assert made.exit_code == 0, made.output
     assert page.read_text().startswith("<!doctype html>")
-    assert run("report", "make", "tickets", str(sheet), *OPTIONS, "--format", "xlsx").exit_code == 0
+    assert run("report", "make", "overview", str(page), *OPTIONS).exit_code == 2
+    told = run("report", "make", "tickets", str(sheet), "--format", "xlsx")
+    assert "sheet, 1 rows, " in told.output.replace("\n", "")
     assert sheet.read_bytes()[:2] == b"PK"
     listed = printed(run("--json", "reports"))
     assert [one["format"] for one in listed] == ["xlsx", "html"]
@@ -45,11 +47,23 @@ def test_reports_from_the_command_line(run: Run, fairway: Fairway, tmp_path: Pat
     assert len(printed(run("--json", "reports"))) == 1
 
 
-def test_a_file_whose_ending_says_nothing_needs_a_format(run: Run, tmp_path: Path) -> None:
-    refused = run("report", "make", "tickets", str(tmp_path / "tickets.pdf"), *OPTIONS)
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("tickets.pdf", "json or csv or xlsx"),
+        ("tickets.html", "json or csv or xlsx"),
+        ("overview.csv", "html"),
+        ("nowhere/tickets.csv", "no folder"),
+    ],
+)
+def test_a_file_that_can_not_be_is_refused_before_anything_is_made(
+    run: Run, fairway: Fairway, tmp_path: Path, name: str, said: str
+) -> None:
+    refused = run("report", "make", Path(name).stem, str(tmp_path / name))
 
     assert refused.exit_code == 2
-    assert "--format" in refused.output
+    assert said in " ".join(refused.output.split())
+    assert list(fairway.jobs()) == []
 
 
 def test_statistics_and_usage_from_the_command_line(run: Run, fairway: Fairway) -> None:
@@ -62,4 +76,8 @@ def test_statistics_and_usage_from_the_command_line(run: Run, fairway: Fairway) 
 
     assert (found["total"], found["tz"], of_source["total"]) == (1, "Europe/Berlin", 0)
     assert usage["storage"]["used_bytes"] == 0
+    shown = run("statistics", "--from", "2020-01-01", "--to", "2030-01-01").output
+    assert "2020-01-01T00:00:00.000Z" in shown
+    assert len(shown.splitlines()) < 30
+    assert len(run("usage").output.splitlines()) < 30
     assert fairway.usage().range == usage["range"]
