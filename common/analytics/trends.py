@@ -7,6 +7,7 @@ local hour. But some clocks changed at a minute past midnight, so that a change 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta, timezone
+from functools import lru_cache
 from itertools import accumulate
 from operator import sub
 from typing import Any
@@ -20,6 +21,9 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SECOND = timedelta(seconds=1)
 _EPOCH_DAY = _EPOCH.toordinal()
 _HOUR_S, _DAY_S = 3_600, 86_400
+DAYS_REMEMBERED = 2_000
+"""The names of so many days' hours are kept by a process, some five megabytes."""
+
 _HOURS = [f"T{hour:02}:00:00" for hour in range(24)]
 
 
@@ -101,9 +105,13 @@ def _counts(totals: Totals, stretch: Stretch, size_s: int) -> tuple[int, list[in
 def _labels(first: int, last: int, offset: int) -> Iterator[str]:
     sign = _sign_of(offset)
     for day in range(first // 24, -(-last // 24)):
-        written = _date_of(day)
-        for hour in _HOURS[max(first - day * 24, 0) : last - day * 24]:
-            yield f"{written}{hour}{sign}"
+        yield from _hours_of(day, sign)[max(first - day * 24, 0) : last - day * 24]
+
+
+@lru_cache(maxsize=DAYS_REMEMBERED)
+def _hours_of(day: int, sign: str) -> tuple[str, ...]:
+    written = _date_of(day)
+    return tuple(f"{written}{hour}{sign}" for hour in _HOURS)
 
 
 def _sign_of(offset: int) -> str:
