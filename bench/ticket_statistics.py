@@ -64,8 +64,8 @@ def main() -> int:
         times = whole_facet / whole_ours
         print(f"the whole year: {whole_ours * 1e3:.1f} against {whole_facet * 1e3:.0f}: {times:.0f} times faster")
         print(
-            f"random ranges, each asked both ways: {ratio:.0f} times faster ({min(times_of):.0f}-{max(times_of):.0f});"
-            f" bar {BAR:g}, aim {AIM:g}"
+            f"random ranges, each asked both ways: {ratio:.0f} times faster"
+            f" ({min(times_of):.0f}-{max(times_of):.0f}); bar {BAR:g}, aim {AIM:g}"
         )
         show(f"of {SMALL:,} tickets", theirs)
         print(f"a hundred times as many tickets take {growth:.2f} times as long; bar {GROWTH_BAR:g}")
