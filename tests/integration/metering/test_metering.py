@@ -17,7 +17,7 @@ from common.config import Settings
 from common.errors import Unavailable
 from common.ids import OrgId
 from common.metering import kept
-from common.metering.figures import DAY, HOUR
+from common.metering.figures import DAY, HOUR, Metered, hour_of
 from common.metering.meter import BUCKETS, MANY, Meter, bucket_of, counting
 from common.metering.mover import HANDED_ON_WITHIN, Mover
 from common.services import Services
@@ -100,6 +100,8 @@ def test_a_thousand_counts_wait_for_no_second(
 
     until(lambda: bool(services.shared.exists(counting(bucket_of(ACME)))))
     meter.close()
+    field = Metered(ACME, hour_of(AT), "requests").field()
+    assert services.shared.hget(counting(bucket_of(ACME)), field) == str(MANY).encode()
 
 
 def count_until_killed(settings: Settings, counted: Any, flushed: Any) -> None:

@@ -254,7 +254,8 @@ def test_a_cursor_of_ones_own_making_is_refused(operator: Member, services: Serv
     mark, (_, org_id) = orjson.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
     forged = base64.urlsafe_b64encode(orjson.dumps([mark, [2**63, org_id]])).decode().rstrip("=")
 
-    problem_of(operator("GET", here, query_string={"limit": 1, "cursor": forged}), 422)
+    problem = problem_of(operator("GET", here, query_string={"limit": 1, "cursor": forged}), 422)
+    assert [one["parameter"] for one in problem["errors"]] == ["cursor"]
 
 
 def test_who_is_purged_is_measured_no_more(services: Services, measured: Measured) -> None:

@@ -222,4 +222,6 @@ def test_a_cursor_belongs_to_its_order(operator: Member, services: Services) -> 
     move(services)
     cursor = operator("GET", PATH, query_string={"limit": 1, "sort": "rows"}).json["next_cursor"]
 
-    problem_of(operator("GET", PATH, query_string={"limit": 1, "sort": "jobs", "cursor": cursor}), 422)
+    refused = operator("GET", PATH, query_string={"limit": 1, "sort": "jobs", "cursor": cursor})
+
+    assert [one["parameter"] for one in problem_of(refused, 422)["errors"]] == ["cursor"]

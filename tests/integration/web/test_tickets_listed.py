@@ -392,4 +392,5 @@ def explained(services: Services, org_id: OrgId, asked: Selection, before: Place
 def test_a_place_that_nobody_gave_is_refused(admin: Member, scope: OrgScope) -> None:
     put(scope, 1)
     for cursor in ("x", new_id(), "W10", "WzEsMl0", "W1sxXSxbMl1d"):
-        problem_of(admin("GET", f"/v1/tickets?cursor={cursor}"), 422)
+        problem = problem_of(admin("GET", f"/v1/tickets?cursor={cursor}"), 422)
+        assert [one["parameter"] for one in problem["errors"]] == ["cursor"], cursor
