@@ -100,7 +100,7 @@ class MeasuredSchema(FiguresSchema):
     tier = ma.fields.String()
     state = ma.fields.String()
     mode = ma.fields.String(validate=ma.validate.OneOf(["pooled", "dedicated"]))
-    queued = ma.fields.Integer(
+    queue_jobs = ma.fields.Integer(
         metadata={"description": f"jobs of the last {QUEUED_OVER.days} day that began or wait"}
     )
     queue_p50_s = ma.fields.Float(allow_none=True)
@@ -151,7 +151,7 @@ _MEASURED: dict[str, Any] = {
     "jobs": 410,
     "ended": 405,
     "failed": 12,
-    "queued": 60,
+    "queue_jobs": 60,
     "queue_p50_s": 0.02,
     "queue_p95_s": 1.4,
     "created_at": "2025-06-01T09:30:00.000Z",

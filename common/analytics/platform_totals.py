@@ -222,7 +222,7 @@ def shown(stored: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _tenant(row: Mapping[str, Any]) -> dict[str, Any]:
-    names = ("org_id", "name", "tier", "state", "mode", *_SUMMED, "queued", "queue_p50_s", "queue_p95_s")
+    names = ("org_id", "name", "tier", "state", "mode", *_SUMMED, "queue_jobs", "queue_p50_s", "queue_p95_s")
     instants = {"created_at": rfc3339(row["created_at"]), "as_of": rfc3339(row["as_of"])}
     return {**{name: row[name] for name in names}, **instants}
 
@@ -235,7 +235,7 @@ def _behind(sort: Sort, value: float | None, org_id: str) -> list[dict[str, Any]
 
 def _queue(histogram: queue_times.Histogram) -> dict[str, Any]:
     return {
-        "queued": sum(histogram.values()),
+        "queue_jobs": sum(histogram.values()),
         "queue_p50_s": queue_times.percentile_s(histogram, 50),
         "queue_p95_s": queue_times.percentile_s(histogram, 95),
         "queue": dict(histogram),
@@ -243,4 +243,4 @@ def _queue(histogram: queue_times.Histogram) -> dict[str, Any]:
 
 
 def _without_buckets(queue: Mapping[str, Any]) -> dict[str, Any]:
-    return {"jobs": queue["queued"], "p50_s": queue["queue_p50_s"], "p95_s": queue["queue_p95_s"]}
+    return {"jobs": queue["queue_jobs"], "p50_s": queue["queue_p50_s"], "p95_s": queue["queue_p95_s"]}

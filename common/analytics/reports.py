@@ -16,7 +16,7 @@ from common.clock import Clock
 from common.errors import NotFound
 from common.files import ledger
 from common.files.collections import LOOSE_BLOBS
-from common.ids import OrgId
+from common.ids import JobId, OrgId
 from common.storage.blob_store import BlobStore
 from common.tenancy.collections import TenantCollection
 from common.tenancy.scope import OrgScope
@@ -101,7 +101,7 @@ class Reports:
 
 def keep(scope: OrgScope, report: Report) -> None:
     """Note a report whose bytes are stored and in the ledger, in the transaction of *scope*."""
-    ledger.settle(scope, kept=[report.blob_id], unneeded=(), now=report.created_at)
+    ledger.settle_one(scope, JobId(report.report_id), report.blob_id, report.created_at)
     ledger.doom(scope, [report.blob_id], report.expires_at)
     fields = {name: value for name, value in vars(report).items() if name != "report_id"}
     scope[REPORTS].insert_one({"_id": report.report_id, **fields})

@@ -150,6 +150,12 @@ def settle(
     doom(scope, sorted(found.intersection(unneeded).difference(kept)), now)
 
 
+def settle_one(scope: OrgScope, job_id: JobId, kept: str, now: datetime) -> None:
+    """Let something have the blob *kept* of a job, and doom those of its other runs, in *scope*'s transaction."""
+    others = [one.blob_id for one in of_job(scope, job_id) if one.blob_id != kept]
+    settle(scope, kept=[kept], unneeded=others, now=now)
+
+
 def doom(scope: OrgScope, blob_ids: Iterable[str], now: datetime) -> None:
     """Note that these blobs are needed no more, in the transaction of *scope*."""
     plain = {"state": "doomed", "job_id": None, "reserved_bytes": 0, "until": now}

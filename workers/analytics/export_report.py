@@ -26,6 +26,7 @@ REPORT_MAX_BYTES = 64 * 1024**3
 Pieces = Iterator[tuple[bytes, int]]
 """The bytes of a file, and how many rows are in each piece."""
 
+_LINKS = {"self": "", "content": "/content"}
 _STREAMED: Mapping[ReportFormat, Callable[[Rows], Pieces]] = {"csv": write_csv, "json": write_json}
 
 
@@ -56,9 +57,6 @@ def export_report(ctx: Context, job: ExportReport) -> ExportedReport:
         expires_at=rfc3339(report.expires_at),
         links={name: f"/v1/analytics/reports/{ctx.job_id}{end}" for name, end in _LINKS.items()},
     )
-
-
-_LINKS = {"self": "", "content": "/content"}
 
 
 def _store(ctx: Context, job: ExportReport) -> Report:
@@ -108,7 +106,7 @@ def _written(ctx: Context, job: ExportReport) -> tuple[Pieces, int]:
 
 
 def _drafted(ctx: Context, rows: Rows) -> Pieces:
-    with draft(ctx.services.settings.data_dir, ctx.job_id) as folder:
+    with draft(ctx.services.settings.data_dir, ctx.job_id, ctx.claim) as folder:
         yield from write_xlsx(rows, folder)
 
 

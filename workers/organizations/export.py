@@ -60,15 +60,16 @@ def export(ctx: Context, job: ExportOrganization) -> Exported:
             "created_at": ctx.services.clock.now(),
         }
         ctx.write_control(lambda control, session: _keep(ctx, control, session, known))
-    _let_go(ctx)
+    _let_go(ctx, known["blob_id"])
     content = f"/v1/archives/{ctx.job_id}/content"
     return Exported(ctx.job_id, known["size_bytes"], known["sha256"], known["documents"], {"content": content})
 
 
-def _let_go(ctx: Context) -> None:
-    """Take the archive's bytes out of the ledger: from now on the archive has them."""
-    mine = [one.blob_id for one in ledger.of_job(ctx.scope, ctx.job_id)]
-    ctx.write(lambda scope: ledger.settle(scope, kept=mine, unneeded=(), now=ctx.services.clock.now()))
+def _let_go(ctx: Context, blob_id: str) -> None:
+    """Take the archive's bytes out of the ledger, where they still are: from now on the archive has them."""
+    if any(one.blob_id == blob_id for one in ledger.of_job(ctx.scope, ctx.job_id)):
+        now = ctx.services.clock.now()
+        ctx.write(lambda scope: ledger.settle_one(scope, ctx.job_id, blob_id, now))
 
 
 def _keep(ctx: Context, control: ControlPlane, session: ClientSession, archive: Mapping[str, Any]) -> None:

@@ -1,6 +1,7 @@
 """Reports over HTTP: which there are, what is in their files, whose they are, and until when."""
 
 import csv
+import hashlib
 import io
 import os
 from collections.abc import Callable
@@ -269,9 +270,38 @@ def test_a_run_that_is_cut_off_leaves_nothing_and_the_next_one_writes_all(
     assert slot.run(claimed).ending == slot.run(claimed).ending == "succeeded"
 
     (shown,) = admin("GET", PATH).json["items"]
-    (row,) = services.scope(admin.org_id)[LOOSE_BLOBS].find({})
+    services.cleaner.once()
+    (row,) = services.scope(admin.org_id)[LOOSE_BLOBS].find({"deleted": None})
     assert services.blobs.exists(row["_id"])
+    assert (
+        sum(services.blobs.exists(one["_id"]) for one in services.scope(admin.org_id)[LOOSE_BLOBS].find({})) == 1
+    )
     assert len(table(admin("GET", shown["links"]["content"]).data)) == 3
+
+
+def test_a_run_that_wakes_when_another_is_over_changes_no_byte_of_its_report(
+    admin: Member, services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_ticket(admin, "one")
+    admin("POST", PATH, json={"kind": "tickets", "format": "csv", **RANGE})
+    slot, save = Slot(services), services.blobs.save
+    claimed = slot.claim(slot.take("analytics"))
+    assert claimed is not None
+
+    def frozen_with_all_it_read(pieces: Any, **options: Any) -> Any:
+        read = list(pieces)
+        monkeypatch.setattr(services.blobs, "save", save)
+        make_ticket(admin, "two")
+        assert slot.run(claimed).ending == "succeeded"
+        return save(iter(read), **options)
+
+    monkeypatch.setattr(services.blobs, "save", frozen_with_all_it_read)
+    slot.run(claimed)
+
+    (shown,) = admin("GET", PATH).json["items"]
+    content = admin("GET", shown["links"]["content"]).data
+    assert hashlib.sha256(content).hexdigest() == shown["sha256"]
+    assert (shown["rows"], len(table(content))) == (2, 2)
 
 
 def test_a_sheet_leaves_no_draft_of_this_run_or_of_one_that_was_killed(
