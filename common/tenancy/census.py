@@ -5,7 +5,6 @@ secondaries where there are any, and what belongs together as of one moment.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,26 +54,19 @@ class Census:
 
     def batches(self, after: str = _FIRST) -> Iterator[Batch]:
         """Go through all organizations of the databases in the order of their places, from *after* on."""
-        for database in self._databases:
-            for mode, most in (("dedicated", 1), ("pooled", self._batch)):
-                here = f"{database}:{mode}:"
-                if after.startswith(here):
-                    yield from self._here(here, Placement(mode, database), after.removeprefix(here), most)  # type: ignore[arg-type]
-                elif here > after:
-                    yield from self._here(here, Placement(mode, database), _FIRST, most)  # type: ignore[arg-type]
+        database, mode, org_id = after.rsplit(":", 2) if after else ("", "", "")
+        for placement in self._placements():
+            here = (placement.database, placement.mode)
+            if here >= (database, mode):
+                yield from self._here(placement, org_id if here == (database, mode) else _FIRST)
 
     def sums(self, batch: Batch, sums: Sequence[Sum]) -> list[dict[OrgId, int]]:
         """Return each of the *sums* of each organization that has any, all as of one moment.
 
         Raises `ExecutionTimeout` after a minute, and pymongo's other errors.
         """
-        with self._moment() as session:
-            return [self._sum(batch, one, session) for one in sums]
-
-    @contextmanager
-    def _moment(self) -> Iterator[ClientSession]:
         with self._client.start_session(snapshot=True) as session:
-            yield session
+            return [self._sum(batch, one, session) for one in sums]
 
     def _sum(self, batch: Batch, asked: Sum, session: ClientSession) -> dict[OrgId, int]:
         name = name_of(asked.collection.name, batch.org_ids[0], batch.placement)
@@ -88,8 +80,14 @@ class Census:
         found = database[name].aggregate(steps, session=session, maxTimeMS=WITHIN_MS)
         return {OrgId(one["_id"]): int(one["sum"]) for one in found}
 
-    def _here(self, here: str, placement: Placement, after: str, most: int) -> Iterator[Batch]:
+    def _placements(self) -> Iterator[Placement]:
+        for database in self._databases:
+            yield Placement("dedicated", database)
+            yield Placement("pooled", database)
+
+    def _here(self, placement: Placement, after: str) -> Iterator[Batch]:
         where = {"placement.database": placement.database, "placement.mode": placement.mode}
+        most = 1 if placement.mode == "dedicated" else self._batch
         while True:
             page = {**where, "_id": {"$gt": after}, "state": {"$ne": "purged"}}
             found = self._organizations.find(page, {"_id": 1}).sort("_id", 1).limit(most)
@@ -97,4 +95,4 @@ class Census:
             if not org_ids:
                 return
             after = org_ids[-1]
-            yield Batch(here + after, placement, org_ids)
+            yield Batch(f"{placement.database}:{placement.mode}:{after}", placement, org_ids)
