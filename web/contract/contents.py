@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import Any
 
 from flask import Response, request
+from werkzeug.exceptions import RequestedRangeNotSatisfiable
 from werkzeug.wsgi import wrap_file
 
 from common.errors import Fault, Invalid
@@ -33,9 +34,10 @@ def streamed(
 ) -> Response:
     """Answer with a stored content, or the part that is asked for.
 
-    Raises `NotFound`, `StorageUnavailable`, and `Invalid` for an If-Range that is too long.
+    Raises `NotFound`, `StorageUnavailable`, `RequestedRangeNotSatisfiable`, and `Invalid` for an If-Range
+    that is too long.
     """
-    _refuse_a_long_condition()
+    _refuse_long_headers(size_bytes)
     content = services().blobs.open(blob_id)
     response = Response(wrap_file(request.environ, content), mimetype=media_type, direct_passthrough=True)
     response.call_on_close(content.close)
@@ -48,8 +50,10 @@ def streamed(
     return response
 
 
-def _refuse_a_long_condition() -> None:
-    """Raise `Invalid` for an If-Range that is longer than the document says; such a Range is none anyway (416)."""
+def _refuse_long_headers(size_bytes: int) -> None:
+    """Raise for headers longer than the document says, whether the other would make them matter or not."""
     if len(request.headers.get("If-Range", "")) > _HEADER_MAX_CHARS:
         why = f"must have at most {_HEADER_MAX_CHARS:,} characters"
         raise Invalid("A header is not valid; see errors.", [Fault(why, "If-Range", "header")])
+    if len(request.headers.get("Range", "")) > _HEADER_MAX_CHARS:
+        raise RequestedRangeNotSatisfiable(length=size_bytes)

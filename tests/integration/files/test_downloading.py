@@ -78,6 +78,16 @@ def test_a_condition_that_is_too_long_is_refused_by_its_header(room: Room) -> No
     assert [one["header"] for one in problem["errors"]] == ["If-Range"]
 
 
+@pytest.mark.parametrize("condition", [{}, {"If-Range": '"other"'}], ids=["alone", "of another content"])
+def test_a_range_that_is_too_long_is_none_whatever_its_condition(room: Room, condition: dict[str, str]) -> None:
+    file_id = room.share(DATA, "a.bin")["file_id"]
+
+    answer = room.read(file_id, headers={"Range": "bytes=0-1," + "0" * 1_000} | condition)
+
+    problem_of(answer, 416)
+    assert answer.headers["Content-Range"] == "bytes */256000"
+
+
 def test_who_has_it_already_is_told_so(room: Room) -> None:
     file_id = room.share(DATA, "a.bin")["file_id"]
     etag = room.read(file_id).headers["ETag"]

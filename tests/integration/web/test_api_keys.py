@@ -94,7 +94,7 @@ def test_a_key_that_was_tampered_with_does_not_hold(
     problem = problem_of(ask(anonymous, forge(token)), 401)
 
     assert problem["type"] == "/problems/unauthenticated"
-    assert token.rsplit("_", maxsplit=1)[-1] not in str(problem)
+    assert token.split("_", 2)[2] not in str(problem)
     assert ask(anonymous, token).status_code == 200
 
 
