@@ -1,7 +1,7 @@
 """Rollups, the deltas that no rollup has yet, and tickets, summed up over a range; all as of one moment."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -22,9 +22,12 @@ from common.tickets.counting.packing import PACKED
 FEW = 2_000
 """How many tickets of a quarter hour may lie at either side of a cut before they are counted to choose a side."""
 
+AT_ONCE = 2_000
+"""How many tickets come in one round trip."""
+
 Groups = Mapping[str, "Mapping[str, int] | bytes | None"]
 Span = tuple[datetime, datetime]
-Rollup = Mapping[str, Any]
+Stored = Mapping[str, Any]
 
 
 @dataclass
@@ -57,7 +60,7 @@ class Summed:
 
 
 def read(scope: OrgScope, asked: Asked) -> Summed:
-    """Sum up what is asked for; call it in a transaction, so that all it reads is of one moment."""
+    """Sum up what is asked for; call it on a view that is of one moment."""
     return _Reading(scope, asked).whole()
 
 
@@ -99,15 +102,21 @@ class _Reading:
 
     def _take_ends(self, by_rest: Sequence[Piece]) -> None:
         """Take the pieces from their tickets, or, of their whole cells, their rest away."""
-        direct = [piece for piece in self._cut.pieces if piece not in by_rest]
-        inside = self._take([(piece.start, piece.end) for piece in direct])
-        outside = self._take([span for piece in by_rest for span in piece.rest], -1)
-        for piece in direct:
-            self._quarters.settle(piece, inside)
-        for piece in by_rest:
-            self._quarters.settle(piece, outside, is_rest=True)
+        cell, quarters = Cell(), Counter[int]()
+        spans = [
+            span
+            for piece in self._cut.pieces
+            for span in (piece.rest if piece in by_rest else [(piece.start, piece.end)])
+        ]
+        for ticket in self._tickets(spans):
+            is_inside = self._asked.start <= ticket["created_at"] < self._asked.end
+            count(ticket, cell, 1 if is_inside else -1)
+            quarters[quarter_at(ticket["created_at"])] += 1
+        self._summed.add(cell.stored())
+        for piece in self._cut.pieces:
+            self._quarters.settle(piece, quarters, is_rest=piece in by_rest)
 
-    def _is_less_outside(self, piece: Piece, found: Sequence[Rollup]) -> bool:
+    def _is_less_outside(self, piece: Piece, found: Sequence[Stored]) -> bool:
         """Tell whether fewer tickets lie in the rest of the piece's cell than in the piece."""
         inside, cut_through, outside = self._quarters.shares(piece)
         if cut_through > FEW:
@@ -126,19 +135,19 @@ class _Reading:
                 found[at] = self._scope[TICKETS].count_documents(self._where([span]))
         return found
 
-    def _take(self, spans: Sequence[Span], times: int = 1, groups: Iterable[str] = GROUPS) -> Counter[int]:
-        """Count the tickets of *spans*, or count them no more; return how many are in which quarter hour."""
-        quarters: Counter[int] = Counter()
-        if not spans:
-            return quarters
+    def _take_cell(self, cell_no: CellNo, times: int, groups: Iterable[str]) -> None:
+        """Count the *groups* of a whole cell's tickets, or count them no more."""
         cell = Cell()
-        hint = "live_newest" if self._asked.source_id is None else "live_source"
-        for ticket in self._scope[TICKETS].find(self._where(spans), projection=FIELDS, hint=hint):
+        for ticket in self._tickets([(cell_no.start, cell_no.start + CELL)]):
             count(ticket, cell)
-            quarters[quarter_at(ticket["created_at"])] += 1
         kept = cell.stored()
         self._summed.add({group: kept.get(group, {}) for group in groups}, times)
-        return quarters
+
+    def _tickets(self, spans: Sequence[Span]) -> Iterator[Stored]:
+        if not spans:
+            return iter(())
+        hint = "live_newest" if self._asked.source_id is None else "live_source"
+        return self._scope[TICKETS].find(self._where(spans), projection=FIELDS, hint=hint, batch_size=AT_ONCE)
 
     def _where(self, spans: Sequence[Span]) -> dict[str, Any]:
         of_source = {} if self._asked.source_id is None else {"source_id": self._asked.source_id}
@@ -147,7 +156,7 @@ class _Reading:
 
     # What rollups tell.
 
-    def _find(self, blocks: Sequence[Block]) -> list[Rollup]:
+    def _find(self, blocks: Sequence[Block]) -> list[Stored]:
         by_span: dict[int, list[int]] = defaultdict(list)
         for block in blocks:
             by_span[block.span].append(block.number)
@@ -158,20 +167,19 @@ class _Reading:
         fields = {"span": 1, "block": 1, "cells": 1}
         return list(self._scope[ROLLUPS].find_all({"$or": clauses}, projection=fields)) if clauses else []
 
-    def _take_rollup(self, rollup: Rollup, times: int, cells: set[CellNo] | None = None) -> None:
+    def _take_rollup(self, rollup: Stored, times: int, cells: set[CellNo] | None = None) -> None:
         """Add a rollup, or those *cells* of it, or take it away."""
         for number, groups in rollup["cells"].items():
             if cells is None or CellNo(rollup["block"], int(number)) in cells:
                 self._summed.add(groups, times)
                 self._descend(rollup, int(number), _crowded(groups, GROUPS), times)
 
-    def _descend(self, rollup: Rollup, number: int, groups: Sequence[str], times: int) -> None:
+    def _descend(self, rollup: Stored, number: int, groups: Sequence[str], times: int) -> None:
         """Ask what a crowded group sums up: the smaller rollups, and at last the tickets."""
         if not groups:
             return
         if rollup["span"] == DAY:
-            start = CellNo(rollup["block"], number).start
-            self._take([(start, start + CELL)], times, groups)
+            self._take_cell(CellNo(rollup["block"], number), times, groups)
             for part in self._waiting:  # tickets have what no rollup has yet
                 if (part["day"], part["cell"]) == (rollup["block"], number):
                     self._summed.add({group: part.get(group, {}) for group in groups}, -times)
@@ -182,7 +190,7 @@ class _Reading:
                 self._descend(one, int(inner), _crowded(kept, groups), times)
 
 
-def _is_crowded(cell: CellNo, found: Sequence[Rollup]) -> bool:
+def _is_crowded(cell: CellNo, found: Sequence[Stored]) -> bool:
     groups = [
         one["cells"].get(str(cell.number), {}) for one in found if (one["span"], one["block"]) == (DAY, cell.day)
     ]

@@ -42,7 +42,7 @@ class Statistics:
         It is of one moment, whatever changes meanwhile. Raises `PyMongoError` after 20 seconds.
         """
         as_of = self._clock.now()
-        found = self._scope_of(org_id).reading().transaction(lambda scope: read(scope, asked))
+        found = self._scope_of(org_id).at_one_moment(lambda scope: read(scope, asked))
         return {
             "range": {"from": rfc3339(asked.start), "to": rfc3339(asked.end)},
             "tz": asked.tz,

@@ -47,11 +47,12 @@ def largest(parts: Sequence[Part], known: Mapping[str, int]) -> dict[str, int]:
             sums[key] += one.times * n
     if not cut:
         return sums
-    most, least = _slack(sums, cut)
-    bar = min(nlargest(TOP, (n + least[key] for key, n in sums.items())), default=0)
-    if len(sums) < TOP or sum(one.most for one in cut) >= bar:
+    bar = min((_least(key, sums, cut) for key in nlargest(TOP, sums, key=sums.__getitem__)), default=0)
+    most = sum(one.most for one in cut)
+    if len(sums) < TOP or most >= bar:
         return _all(parts, known)
-    candidates = {key: n for key, n in sums.items() if n + most[key] >= bar}
+    near = {key: n for key, n in sums.items() if n + most >= bar}
+    candidates = {key: n for key, n in near.items() if _most(key, sums, cut) >= bar}
     for one in cut:
         missing = candidates.keys() - one.head.counts.keys()
         if missing:
@@ -61,16 +62,14 @@ def largest(parts: Sequence[Part], known: Mapping[str, int]) -> dict[str, int]:
     return candidates
 
 
-def _slack(sums: Mapping[str, int], cut: Sequence[_Read]) -> tuple[dict[str, int], dict[str, int]]:
-    """Return how much more, and how much less, than its sum so far each key may have."""
-    most = dict.fromkeys(sums, sum(one.most for one in cut))
-    least = dict.fromkeys(sums, sum(one.least for one in cut))
-    for one in cut:
-        more, less = one.most, one.least
-        for key in one.head.counts:
-            most[key] -= more
-            least[key] -= less
-    return most, least
+def _most(key: str, sums: Mapping[str, int], cut: Sequence[_Read]) -> int:
+    """Return how much a key may come to with what was not read."""
+    return sums[key] + sum(one.most for one in cut if key not in one.head.counts)
+
+
+def _least(key: str, sums: Mapping[str, int], cut: Sequence[_Read]) -> int:
+    """Return how much a key comes to at least."""
+    return sums[key] + sum(one.least for one in cut if key not in one.head.counts)
 
 
 def _all(parts: Sequence[Part], known: Mapping[str, int]) -> dict[str, int]:

@@ -137,6 +137,22 @@ def in_transaction(client: "MongoClient[Any]", work: Callable[[ClientSession], T
         return session.with_transaction(work)
 
 
+def at_one_moment(client: "MongoClient[Any]", work: Callable[[ClientSession], T]) -> T:
+    """Run *work*, whose reads are all as of one moment, by when a majority had it; it can't write.
+
+    Unlike a transaction it needs no commit, which would take longer than the reads. If the moment can't be read
+    any more, since a collection was made meanwhile, *work* runs again. Raises `PyMongoError` after 20 seconds.
+    """
+    with pymongo.timeout(_TRANSACTION_S):
+        while True:
+            try:
+                with client.start_session(snapshot=True) as session:
+                    return work(session)
+            except OperationFailure as error:
+                if error.code not in _MOMENT_IS_GONE:
+                    raise
+
+
 def ensure_collection(database: Any, name: str, indexes: Sequence[IndexModel]) -> None:
     """Make one collection with its indexes, unless they are there."""
     try:
@@ -149,5 +165,8 @@ def ensure_collection(database: Any, name: str, indexes: Sequence[IndexModel]) -
 
 
 _NAMESPACE_EXISTS = 48
+_MOMENT_IS_GONE = frozenset({239, 246})
+"""SnapshotTooOld, SnapshotUnavailable."""
+
 _FIRST_LASTS = timedelta(seconds=10)
 _TRANSACTION_S = 20

@@ -8,7 +8,7 @@ from pymongo.database import Database
 
 from common.ids import PLATFORM, OrgId, is_id
 from common.tenancy.collections import TENANT_COLLECTIONS, TenantCollection
-from common.tenancy.control import in_transaction
+from common.tenancy.control import at_one_moment, in_transaction
 from common.tenancy.org_collection import OrgCollection
 from common.tenancy.safety import Unsafe
 
@@ -73,6 +73,15 @@ class OrgScope:
         return in_transaction(
             self.__database.client, lambda session: work(self.__view(session, writable=self.__writable))
         )
+
+    def at_one_moment(self, work: Callable[["OrgScope"], T]) -> T:
+        """Run *work* on a view that is as of one moment, whatever changes meanwhile, and refuses every write.
+
+        Inside a transaction it joins that one. Raises `PyMongoError` after 20 seconds.
+        """
+        if self.__session is not None:
+            return work(self.reading())
+        return at_one_moment(self.__database.client, lambda session: work(self.__view(session, writable=False)))
 
     def reading(self) -> "OrgScope":
         """Return a view that refuses every write."""

@@ -4,6 +4,7 @@ import threading
 import time
 from typing import Any
 
+import pymongo
 import pytest
 from pymongo import MongoClient
 from pymongo.collection import Collection
@@ -12,7 +13,9 @@ from pymongo.errors import InvalidOperation, PyMongoError
 from common.ids import new_id
 from common.tenancy import control as control_module
 from common.tenancy.control import ControlPlane
+from common.tenancy.safety import Unsafe
 from common.tenancy.scope import OrgScope
+from common.tickets.counting.collections import DELTAS
 from tests.integration.tenancy.conftest import EACH_HAS, THINGS, Pool
 
 
@@ -102,6 +105,65 @@ def test_a_transaction_that_can_not_be_committed_ends_in_an_error(
             )
 
     assert time.monotonic() - began < 10
+
+
+def test_one_moment_stays_as_it_was_and_is_not_of_before(pool: Pool) -> None:
+    pool.mine.insert_one(thing("before"))
+
+    def work(scope: OrgScope) -> tuple[int, int]:
+        first = scope[THINGS].count_documents()
+        pool.mine.insert_one(thing("meanwhile"))
+        return first, len(scope[THINGS].find_all({}))
+
+    assert pool.scope.at_one_moment(work) == (EACH_HAS + 1, EACH_HAS + 1)
+    assert pool.mine.count_documents() == EACH_HAS + 2
+
+
+def test_at_one_moment_nothing_is_written(pool: Pool) -> None:
+    with pytest.raises(Unsafe, match="reading"):
+        pool.scope.at_one_moment(lambda scope: scope[THINGS].insert_one(thing("a")))
+    with pytest.raises(Unsafe, match="reading"):
+        pool.scope.transaction(
+            lambda scope: scope.at_one_moment(lambda inner: inner[THINGS].insert_one(thing("a")))
+        )
+
+    assert len(pool.ours()) == EACH_HAS
+
+
+def make_again(collection: Collection[Any]) -> None:
+    """Let the collection begin to exist at this moment, with all that is in it."""
+    with pymongo.timeout(None):
+        collection.rename(f"{collection.name}.aside")
+        collection.database[f"{collection.name}.aside"].rename(collection.name)
+
+
+def test_a_moment_that_is_gone_is_another_one(pool: Pool, client: "MongoClient[Any]") -> None:
+    runs = 0
+
+    def work(scope: OrgScope) -> int:
+        nonlocal runs
+        runs += 1
+        scope[DELTAS].count_documents()
+        if runs == 1:
+            make_again(client[pool.raw.database.name][pool.raw.name])
+        return scope[THINGS].count_documents()
+
+    assert pool.scope.at_one_moment(work) == EACH_HAS
+    assert runs == 2
+
+
+def test_moments_that_are_always_gone_end_in_an_error(
+    pool: Pool, client: "MongoClient[Any]", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(control_module, "_TRANSACTION_S", 1)
+
+    def work(scope: OrgScope) -> int:
+        scope[DELTAS].count_documents()
+        make_again(client[pool.raw.database.name][pool.raw.name])
+        return scope[THINGS].count_documents()
+
+    with pytest.raises(PyMongoError):
+        pool.scope.at_one_moment(work)
 
 
 def test_the_control_planes_transactions_are_all_or_nothing_too(control: ControlPlane) -> None:
