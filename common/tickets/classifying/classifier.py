@@ -11,7 +11,7 @@ from typing import Literal
 
 from common.tickets.classifying.lexicon import END, Hit, Hits
 from common.tickets.classifying.rules import RULES_FILE, Reach, read
-from common.tickets.classifying.tokens import BREAKS, EXCLAMATIONS, QUESTIONS, tokens
+from common.tickets.classifying.tokens import BREAKS, EXCLAMATIONS, LINE_END, QUESTIONS, tokens
 
 _RULES = read(RULES_FILE.read_text(encoding="utf-8"))
 _STOPS = BREAKS | _RULES.negation.words
@@ -40,10 +40,9 @@ def classify(subject: str | None, message: str) -> Classes:
 
     Reads the first 10,000 characters of both together, in time linear in them.
     """
-    text = f"{subject}\n{message}" if subject else message
-    text = text[: _RULES.examined_max_chars]
+    text = (f"{subject}\n{message}" if subject else message)[: _RULES.examined_max_chars]
     same = _RULES.same
-    words = (*[same.get(word, word) for word in tokens(text)], END)
+    words = (*[same.get(word, word) for word in _tokens(subject, message)], END)
     found = _RULES.lexicon.hits(words)
     if not _RULES.negation.words.isdisjoint(words):
         found = _heed_negations(words, found)
@@ -51,6 +50,15 @@ def classify(subject: str | None, message: str) -> Classes:
     sentiment = _sentiment(words, felt)
     urgency = _urgency(pressing, 0 if sentiment == "positive" else _loudness(words, text))
     return _classes(urgency, sentiment, _requires_action(words, asking, urgency))
+
+
+def _tokens(subject: str | None, message: str) -> tuple[str, ...]:
+    """Return those of the first 10,000 characters; each text's own, so that they need not be found again."""
+    if not subject:
+        return tokens(message[: _RULES.examined_max_chars])
+    subject = subject[: _RULES.examined_max_chars]
+    rest = max(0, _RULES.examined_max_chars - len(subject) - len("\n"))
+    return (*tokens(subject), LINE_END, *tokens(message[:rest]))
 
 
 def _heed_negations(words: Sequence[str], found: Hits) -> Hits:

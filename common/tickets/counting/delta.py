@@ -1,12 +1,11 @@
 """What some changes of tickets change of the counts: one document, written in the transaction of the changes."""
 
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from common.ids import new_id
 from common.tenancy.scope import OrgScope
-from common.tickets.counting.cells import Cell, Place, place_of, quarter_of
+from common.tickets.counting.cells import Cell, Counts, Place, no_counts, place_of, quarter_of, without_zeros
 from common.tickets.counting.collections import DELTAS
 from common.tickets.counting.facts import count, is_counted
 
@@ -19,7 +18,7 @@ class Counted:
     """Counts by place, as tickets come and go."""
 
     def __init__(self) -> None:
-        self.places: dict[Place, tuple[Cell, Counter[int]]] = {}
+        self.places: dict[Place, tuple[Cell, Counts]] = {}
         self.weight = 0
 
     def take(self, ticket: Stored, times: int = 1) -> None:
@@ -30,22 +29,22 @@ class Counted:
         place = place_of(ticket)
         found = self.places.get(place)
         if found is None:
-            found = self.places[place] = (Cell(), Counter())
+            found = self.places[place] = (Cell(), no_counts())
         count(ticket, found[0], times)
-        found[1][quarter_of(ticket)] += times
+        found[1][str(quarter_of(ticket))] += times
 
     def parts(self) -> list[dict[str, Any]]:
         """Return what is kept of it, place by place, without what came to nothing."""
         found = []
         for place, (cell, quarters) in self.places.items():
-            kept = cell.stored()
-            if kept or any(quarters.values()):
+            kept, quarters_kept = cell.stored(), without_zeros(quarters)
+            if kept or quarters_kept:
                 found.append(
                     {
                         "source_id": place.source_id,
                         "day": place.day,
                         "cell": place.cell,
-                        "quarters": {str(number): n for number, n in quarters.items() if n},
+                        "quarters": quarters_kept,
                         **kept,
                     }
                 )

@@ -3,11 +3,12 @@
 import struct
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import orjson
 
-from common.tickets.counting.cells import DAY, GROUPS, OCTET, QUARTERS_A_DAY, SPANS
+from common.tickets.counting.cells import DAY, GROUPS, OCTET, QUARTERS_A_DAY, SPANS, K
 from common.tickets.counting.packing import PACKED, pack, unpack
 
 CROWDED_BYTES = 1_000_000
@@ -32,18 +33,26 @@ class Key(NamedTuple):
     span: int
     block: int
 
+    def of_all(self) -> "Key":
+        """Return the rollup of all sources for the same days."""
+        return self._replace(source_id=None)
+
+    def of_span(self, span: int) -> "Key":
+        """Return the larger rollup that these days are a part of."""
+        return Key(self.source_id, span, self.block * self.span // span)
+
 
 @dataclass(slots=True)
 class Rollup:
     """A rollup as it is stored, but for its key."""
 
     cells: dict[str, Groups] = field(default_factory=dict)
-    quarters: dict[str, int] = field(default_factory=dict)
+    quarters: dict[int, int] = field(default_factory=dict)
 
     @classmethod
     def restored(cls, stored: Mapping[str, Any]) -> "Rollup":
         """Return the rollup that is *stored*."""
-        quarters = {str(number): n for number, n in enumerate(unpacked(stored.get("quarters"))) if n}
+        quarters = {number: n for number, n in enumerate(unpacked(stored.get("quarters"))) if n}
         cells = {
             number: {group: _restored(counts) for group, counts in cell.items()}
             for number, cell in (stored.get("cells") or {}).items()
@@ -73,9 +82,12 @@ class Rollup:
         add_counts(self.quarters, other.quarters, times)
 
 
-def packed(quarters: Mapping[str, int]) -> bytes:
+def packed(quarters: Mapping[int, int]) -> bytes:
     """Return an octet's quarter hours in little-endian integers of 32 bits: a hundred times faster to read."""
-    return struct.pack(_PACKED, *(quarters.get(str(number), 0) for number in range(QUARTERS_AN_OCTET)))
+    counts = [0] * QUARTERS_AN_OCTET
+    for number, n in quarters.items():
+        counts[number] = n
+    return struct.pack(_PACKED, *counts)
 
 
 def unpacked(stored: bytes | None) -> Sequence[int]:
@@ -100,8 +112,11 @@ def add_group(mine: Groups, group: str, counts: Mapping[str, int] | None, times:
         mine.pop(group, None)
 
 
-def add_counts(mine: dict[str, int], counts: Mapping[str, int], times: int = 1) -> None:
-    """Add *counts*; what comes to 0 is left out."""
+def add_counts(mine: dict[K, int], counts: Mapping[K, int], times: int = 1) -> None:
+    """Add *counts*, none of which is 0; what comes to 0 is left out."""
+    if not mine and times == 1:
+        mine.update(counts)
+        return
     for key, n in counts.items():
         now = mine.get(key, 0) + times * n
         if now:
@@ -111,22 +126,38 @@ def add_counts(mine: dict[str, int], counts: Mapping[str, int], times: int = 1) 
 
 
 def summed(parts: Iterable[Mapping[str, Any]]) -> dict[Key, Rollup]:
-    """Return what the *parts* of deltas come to, rollup by rollup."""
+    """Return what the *parts* of deltas come to, rollup by rollup.
+
+    Parts are added to the days of their sources only; those are added up to octets and so on, and at last the
+    sources to all of them.
+    """
     found: dict[Key, Rollup] = {}
+    quarters: dict[Key, dict[int, int]] = {}
     for part in parts:
-        day = part["day"]
-        for source_id in (part["source_id"], None):
-            for span in SPANS:
-                rollup = found.setdefault(Key(source_id, span, day // span), Rollup())
-                cell = rollup.cells.setdefault(str(part["cell"] if span == DAY else 0), {})
-                for group in GROUPS:
-                    if group in part:
-                        add_group(cell, group, part[group])
-                if span == OCTET:
-                    first = day % OCTET * QUARTERS_A_DAY
-                    shifted = {str(first + int(number)): n for number, n in part["quarters"].items()}
-                    add_counts(rollup.quarters, shifted)
+        day = Key(part["source_id"], DAY, part["day"])
+        _add(found, day, str(part["cell"]), {group: part[group] for group in GROUPS if group in part})
+        first = day.block % OCTET * QUARTERS_A_DAY
+        shifted = {first + int(number): n for number, n in part["quarters"].items()}
+        add_counts(quarters.setdefault(day.of_span(OCTET), {}), shifted)
+    for smaller, larger in pairwise(SPANS):
+        for key, rollup in [one for one in found.items() if one[0].span == smaller]:
+            for groups in rollup.cells.values():
+                _add(found, key.of_span(larger), "0", groups)
+    for key, rollup in list(found.items()):
+        for number, groups in rollup.cells.items():
+            _add(found, key.of_all(), number, groups)
+    for key, counts in quarters.items():
+        add_counts(found[key].quarters, counts)
+        add_counts(found[key.of_all()].quarters, counts)
     return found
+
+
+def _add(found: dict[Key, Rollup], key: Key, number: str, groups: Mapping[str, Mapping[str, int] | None]) -> None:
+    if key not in found:
+        found[key] = Rollup()
+    cell = found[key].cells.setdefault(number, {})
+    for group, counts in groups.items():
+        add_group(cell, group, counts)
 
 
 def _restored(counts: Any) -> "dict[str, int] | None":

@@ -10,7 +10,7 @@ from functools import partial
 
 from common.tenancy.scope import OrgScope
 from common.tickets.collections import LIVE, TICKETS
-from common.tickets.counting.cells import DAY, OCTET, QUARTERS_A_DAY, SPAN_64, SPANS, day_of, start_of_day
+from common.tickets.counting.cells import DAY, OCTET, QUARTERS_A_DAY, SPAN_64, SPANS, K, day_of, start_of_day
 from common.tickets.counting.collections import DELTAS, ROLLUPS
 from common.tickets.counting.folding import find_rollups, replace
 from common.tickets.counting.recount import recount
@@ -148,11 +148,11 @@ def _drifts(key: Key, kept: Rollup, wanted: Rollup) -> Iterator[Drift]:
 
 
 def _differences(
-    kept: Mapping[str, int], wanted: Mapping[str, int], make: Callable[[str, int, int], Drift]
+    kept: Mapping[K, int], wanted: Mapping[K, int], make: Callable[[str, int, int], Drift]
 ) -> Iterator[Drift]:
     for name in kept.keys() | wanted.keys():
         if kept.get(name, 0) != wanted.get(name, 0):
-            yield make(name, kept.get(name, 0), wanted.get(name, 0))
+            yield make(str(name), kept.get(name, 0), wanted.get(name, 0))
 
 
 def _take_away_waiting(scope: OrgScope, wanted: dict[Key, Rollup], days: range) -> None:
@@ -161,11 +161,11 @@ def _take_away_waiting(scope: OrgScope, wanted: dict[Key, Rollup], days: range) 
         wanted.setdefault(key, Rollup()).add(change, -1)
 
 
-def _quarters(kept: Rollup, counted: Rollup, first: int, days: int) -> dict[str, int]:
+def _quarters(kept: Rollup, counted: Rollup, first: int, days: int) -> dict[int, int]:
     """Return an octet's quarter hours as they should be, where only some of its days were counted."""
     start = first % OCTET * QUARTERS_A_DAY
     within = range(start, start + days * QUARTERS_A_DAY)
-    others = {number: total for number, total in kept.quarters.items() if int(number) not in within}
+    others = {number: total for number, total in kept.quarters.items() if number not in within}
     return others | counted.quarters
 
 

@@ -73,7 +73,7 @@ def make_one_up(scope: OrgScope, _: random.Random) -> None:
 
 def spoil_quarters(scope: OrgScope, chance: random.Random) -> None:
     one = chance.choice(list(scope[ROLLUPS].find({"span": 8})))
-    quarters = packed({**Rollup.restored(one).quarters, "700": 77})
+    quarters = packed({**Rollup.restored(one).quarters, 700: 77})
     scope[ROLLUPS].update_one({"_id": one["_id"]}, {"$set": {"quarters": quarters}})
 
 

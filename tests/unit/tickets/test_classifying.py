@@ -284,3 +284,12 @@ def test_strings_that_break_things_break_nothing() -> None:
         classify(line, line)
 
     assert lines
+
+
+@given(
+    st.text(min_size=1), st.text(), st.sampled_from([0, EXAMINED_CHARS - 100, EXAMINED_CHARS, 2 * EXAMINED_CHARS])
+)
+def test_a_subject_is_the_first_line_of_the_text(subject: str, message: str, filled: int) -> None:
+    message = "x" * filled + message
+
+    assert classify(subject, message) == classify(None, f"{subject}\n{message}")
