@@ -100,7 +100,8 @@ def _say_ready(stack: Stack, console: Console) -> None:
     except Misconfigured as error:
         console.say("up", error.detail)
         return
-    console.say("up", "everything runs; Ctrl-C stops it")
+    above = "; addresses and the operator's password stand above, in lines of `up`"
+    console.say("up", f"everything runs{above if stack.operator_password else ''}; Ctrl-C stops it")
     print(f"ready {stack.url}", flush=True)
 
 
