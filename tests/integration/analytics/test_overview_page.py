@@ -165,8 +165,8 @@ def test_nothing_is_a_page_too(page: Page, tmp_path: Path, said: list[str]) -> N
 
     assert page.locator(".empty").all_inner_texts() == [
         "No customer has two negative tickets of high urgency.",
-        "No ticket says anything yet.",
         "No response has been seen.",
+        "No ticket says anything yet.",
     ]
     assert said == []
 
@@ -176,3 +176,35 @@ def test_a_narrow_screen_needs_no_scrolling_sideways(page: Page, tmp_path: Path)
     opened(page, tmp_path, statistics())
 
     assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+
+
+@pytest.mark.parametrize(
+    ("begin", "end", "tz", "said_of_days"),
+    [
+        ("2026-01-01T00:00:00.000Z", "2026-01-03T00:00:00.000Z", "UTC", None),
+        ("2025-12-31T23:00:00.000Z", "2026-01-02T23:00:00.000Z", "Europe/Berlin", None),
+        (
+            "2026-01-01T00:00:00.000Z",
+            "2026-01-03T00:00:00.000Z",
+            "Europe/Berlin",
+            "The first day counts from 01:00 on, and the last one to 01:00.",
+        ),
+        ("2026-01-01T00:00:00.000Z", "2026-01-03T12:30:00.000Z", "UTC", "The last day counts to 12:30."),
+        ("2026-01-01T08:00:00.000Z", "2026-01-03T00:00:00.000Z", "UTC", "The first day counts from 08:00 on."),
+        (
+            "2026-09-06T04:00:00.000Z",
+            "2026-09-08T03:00:00.000Z",
+            "America/Santiago",
+            None,
+        ),  # its day begins at 01:00
+    ],
+)
+def test_days_that_are_shown_in_part_are_named(begin: str, end: str, tz: str, said_of_days: str | None) -> None:
+    found = statistics(days=3) | {"range": {"from": begin, "to": end}, "tz": tz}
+
+    page = overview(found, organization="Acme", source=None).decode()
+
+    if said_of_days is None:
+        assert "day counts" not in page
+    else:
+        assert said_of_days in page

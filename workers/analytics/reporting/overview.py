@@ -5,7 +5,7 @@ import hashlib
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -18,6 +18,7 @@ NAME_MAX_CHARS = 80
 _HERE = Path(__file__).parent
 _STYLE = (_HERE / "overview.css").read_text(encoding="utf-8")
 _POLICY = "default-src 'none'; style-src 'sha256-{}'"
+_TICK = timedelta(milliseconds=1)
 _UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 _SPLITS = (("Status", "by_status"), ("Urgency", "by_urgency"), ("Sentiment", "by_sentiment"))
 
@@ -40,6 +41,7 @@ def overview(statistics: Mapping[str, Any], *, organization: str, source: str | 
         organization=organization,
         source=source,
         trend=trend(statistics["daily_trend"]),
+        cut=_cut(statistics["range"], statistics["tz"]),
         width=WIDTH,
         height=HEIGHT,
         splits=[(title, _split(statistics[name], total)) for title, name in _SPLITS],
@@ -70,6 +72,23 @@ def duration(seconds: float | None) -> str:
 def at(instant: str, tz: str) -> str:
     """Return an instant of the API as the clocks of a zone show it, to the minute."""
     return f"{datetime.fromisoformat(instant).astimezone(ZoneInfo(tz)):%Y-%m-%d %H:%M}"
+
+
+def _cut(asked: Mapping[str, str], tz: str) -> str:
+    """Say which days the range shows a part of, as the zone has them; nothing if it begins and ends with a day."""
+    begin, end = (_inside_a_day(asked[one], tz) for one in ("from", "to"))
+    if begin and end:
+        return f"The first day counts from {begin} on, and the last one to {end}."
+    if begin:
+        return f"The first day counts from {begin} on."
+    return f"The last day counts to {end}." if end else ""
+
+
+def _inside_a_day(instant: str, tz: str) -> str:
+    """Return what a zone's clocks show at an instant, or nothing if a day begins with it, at whatever hour."""
+    moment, zone = datetime.fromisoformat(instant), ZoneInfo(tz)
+    is_first = (moment - _TICK).astimezone(zone).date() != moment.astimezone(zone).date()
+    return "" if is_first else f"{moment.astimezone(zone):%H:%M}"
 
 
 def _split(counts: Mapping[str, int], total: int) -> Sequence[_Part]:
