@@ -1,7 +1,7 @@
 """Processes that hammer one Redis: each is `python -m tests.integration.coordination.crowd what port seconds ...`.
 
-A line of JSON each goes to standard output; the test adds them up. They begin together, at an instant of Redis's
-clock that the test sets.
+Each says when it is ready, and is told when all begin. A line of JSON each goes to standard output;
+the test adds them up.
 """
 
 import json
@@ -21,6 +21,7 @@ from common.coordination.rate_limiter import RateLimiter, SlidingWindow, TokenBu
 from common.errors import CircuitOpen, LockHeld, LockLost
 
 Say = Callable[..., None]
+READY = "ready"
 
 
 def take(client: "redis.Redis", lasts_s: float, say: Say, *own: str) -> None:
@@ -90,9 +91,12 @@ def try_it(client: "redis.Redis", lasts_s: float, say: Say, open_s: str) -> None
 def main() -> None:
     """Wait for the instant at which all begin, then do what was asked."""
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
-    what, port, begins_at, lasts_s, *own = sys.argv[1:]
+    what, port, lasts_s, *own = sys.argv[1:]
     with redis.Redis(port=int(port)) as client:
-        while time.monotonic() < float(begins_at):
+        client.ping()
+        print(READY, flush=True)
+        begins_at = float(sys.stdin.readline())
+        while time.monotonic() < begins_at:
             time.sleep(0.001)
         said: list[tuple[object, ...]] = []
         {"take": take, "go_round": go_round, "hold": hold, "try_it": try_it}[what](

@@ -15,6 +15,7 @@ import pytest
 import redis
 
 from deploy.local.servers import Redis
+from tests.integration.coordination.crowd import READY
 
 ROOT = Path(__file__).parents[3]
 PROCESSES = 8
@@ -38,14 +39,23 @@ def crowd(
     seven: Redis, seconds: float, *crowds: tuple[Any, ...], meanwhile: Callable[[], None] | None = None
 ) -> list[Any]:
     """Run the processes together; return what they said."""
-    begins_at = time.monotonic() + 1.5
     program = [sys.executable, "-m", "tests.integration.coordination.crowd"]
     running = [
         subprocess.Popen(
-            [*program, what, *map(str, (seven.port, begins_at, seconds, *own))], cwd=ROOT, stdout=subprocess.PIPE
+            [*program, what, *map(str, (seven.port, seconds, *own))],
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
         )
         for what, *own in crowds
     ]
+    assert [process.stdout.readline().strip() for process in running if process.stdout] == [READY] * len(running)
+    begins_at = time.monotonic() + 0.1
+    for process in running:
+        assert process.stdin is not None
+        process.stdin.write(f"{begins_at}\n")
+        process.stdin.flush()
     while meanwhile is not None and time.monotonic() < begins_at + seconds - 0.5:
         if time.monotonic() > begins_at + 0.5:
             meanwhile()
