@@ -55,5 +55,5 @@ def percentile_s(histogram: Histogram, percent: int) -> float | None:
     for bucket in sorted(map(int, histogram)):
         left -= histogram[str(bucket)]
         if left <= 0:
-            return round(math.exp(bucket * _LOG_OF_STEP) * (1 + RELATIVE_ERROR) / 1000, 4)
+            return round(math.exp(bucket * _LOG_OF_STEP) * (1 + RELATIVE_ERROR) / 1000, 6)
     return None
