@@ -350,6 +350,14 @@ local function slots_alive(queue)
   return slots
 end
 
+-- Where nobody stands in a line, is stuck or paused, nobody waits: a count that says otherwise was left by lanes that
+-- were cleared one by one for a rebuild, while workers went on.
+local function count_again(queue)
+  if redis.call('EXISTS', queue.ready, queue.over, queue.stucks, PAUSED) == 0 and counter(queue, 'waiting') ~= 0 then
+    redis.call('HSET', queue.counters, 'waiting', 0)
+  end
+end
+
 local verbs = {}
 
 -- (member, priority, tier, "!" if it rides alone)* -> how many were new. Known ones stay where they are, so admitting
@@ -535,6 +543,7 @@ function verbs.beat()
   free_the_dead()
   offer_again(Q)
   for _, name in ipairs(redis.call('SMEMBERS', Q.stucks)) do unstick(Q, name) end
+  count_again(Q)
   local wanted = redis.call('ZCOUNT', Q.idle, '(' .. whole(now), '+inf') == 0 and redis.call('ZCARD', Q.ready) or 0
   local answer = {counter(Q, 'slots')}
   for i = 9 + carriers, #ARGV do

@@ -247,6 +247,28 @@ def test_each_vain_offer_of_a_job_waits_longer_than_the_last(lanes: Lanes, clien
     assert deadlines == [5, 15, 60, 60]
 
 
+@pytest.mark.parametrize("off_by", [-1, 3])
+def test_what_a_cleared_lane_left_in_the_count_is_put_right_where_nobody_waits(
+    lanes: Lanes, client: redis.Redis, off_by: int
+) -> None:
+    client.hset(f"fairway:lane:{QUEUE}:counters", "waiting", str(off_by))
+
+    beat(lanes)
+
+    assert lanes.look(QUEUE).waiting == 0
+
+
+@pytest.mark.parametrize("is_paused", [False, True], ids=["in line", "paused"])
+def test_who_waits_stays_counted(lanes: Lanes, client: redis.Redis, *, is_paused: bool) -> None:
+    if is_paused:
+        client.sadd("fairway:lane:all:paused", "a")
+    lanes.admit(QUEUE, [(member(), 5), (member(), 5)])
+
+    beat(lanes)
+
+    assert lanes.look(QUEUE).waiting == 2
+
+
 def test_the_carrier_sent_is_a_message_celery_would_have_sent(lanes: Lanes, client: redis.Redis) -> None:
     beat(lanes, "w1", 1)
     lanes.admit(QUEUE, [(member(), 5)])
